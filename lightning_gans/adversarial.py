@@ -1,0 +1,357 @@
+"""The game every GAN plays: two players, two losses, one loop."""
+
+import copy
+import inspect
+import itertools
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+import torch
+from lightning import LightningModule
+from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from lightning.pytorch.strategies import ParallelStrategy
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from lightning_gans.randomness import global_seed, mix, reseed, seeded
+
+Batch = Sequence[Tensor]
+Terms = dict[str, Tensor]  # The summands of a loss by name, each a scalar that already carries its weight.
+
+EMA_RAMPUP = 0.05  # The half-life is at most this share of the images so far, as in StyleGAN2-ADA's code.
+CHECK_EVERY = 100  # Moves between looks at the losses on an accelerator, where each look waits for it.
+
+
+def adam(parameters: Iterable[nn.Parameter]) -> Optimizer:
+    """Adam as in DCGAN (Radford et al., 2016, https://arxiv.org/abs/1511.06434), the usual choice for GANs."""
+    return torch.optim.Adam(parameters, lr=2e-4, betas=(0.5, 0.999))
+
+
+class AdversarialModule(LightningModule, ABC):
+    """Trains a generator against a discriminator, one gradient step at a time.
+
+    A variant says what each player minimises; this class says who moves when. Every batch moves the
+    discriminator once, and every `n_critic`-th batch also moves the generator. While one player moves the
+    others are frozen, so a loss needs no `detach`.
+
+    Args:
+        generator: All that the generator's optimizer updates; several networks go in one container.
+        discriminator: All that the discriminator's optimizer updates, likewise.
+        generator_optimizer: Makes the generator's optimizer from its parameters.
+        discriminator_optimizer: Makes the discriminator's optimizer from its parameters.
+        generator_scheduler: Makes the schedule of the generator's learning rate, stepped with its optimizer.
+        discriminator_scheduler: Likewise for the discriminator.
+        generator_clip: Largest norm of the generator's gradient; None does not clip.
+        discriminator_clip: Likewise for the discriminator.
+        n_critic: Discriminator steps per generator step.
+        micro_batches: Parts into which a batch is cut to save memory; their gradients are accumulated.
+        ema_halflife: Half-life of the generator's moving average, in thousands of images; 0 keeps no average,
+            and samples then come from the last weights.
+    """
+
+    def __init__(
+        self,
+        generator: nn.Module,
+        discriminator: nn.Module,
+        generator_optimizer: OptimizerCallable = adam,
+        discriminator_optimizer: OptimizerCallable = adam,
+        generator_scheduler: LRSchedulerCallable | None = None,
+        discriminator_scheduler: LRSchedulerCallable | None = None,
+        generator_clip: float | None = None,
+        discriminator_clip: float | None = None,
+        n_critic: int = 1,
+        micro_batches: int = 1,
+        ema_halflife: float = 10.0,
+    ):
+        super().__init__()
+        for name, value in (("n_critic", n_critic), ("micro_batches", micro_batches)):
+            if value < 1:
+                raise ValueError(f"`{name}` must be at least 1, got {value}.")
+        for name, limit in (("generator_clip", generator_clip), ("discriminator_clip", discriminator_clip)):
+            if limit is not None and limit <= 0:
+                raise ValueError(f"`{name}` must be positive, or null to clip nothing, got {limit}.")
+        if ema_halflife < 0:
+            raise ValueError(f"`ema_halflife` must be 0 (no average) or more thousands of images, got {ema_halflife}.")
+        self.automatic_optimization = False
+        self._save_plain_hyperparameters()
+        self.generator = generator
+        self.discriminator = discriminator
+        self.generator_ema = copy.deepcopy(generator).requires_grad_(False) if ema_halflife else None
+        self.generator_optimizer = generator_optimizer
+        self.discriminator_optimizer = discriminator_optimizer
+        self.generator_scheduler = generator_scheduler
+        self.discriminator_scheduler = discriminator_scheduler
+        self.generator_clip = generator_clip
+        self.discriminator_clip = discriminator_clip
+        self.n_critic = n_critic
+        self.micro_batches = micro_batches
+        self.ema_halflife = ema_halflife
+        self.images_seen = 0  # training images so far, over all processes
+        self.seed: int | None = None
+        self._terms: Terms = {}  # the latest of each player
+        self._unchecked: list[tuple[int, Terms]] = []
+
+    # What a variant says.
+
+    @abstractmethod
+    def discriminator_loss(self, batch: Batch) -> Terms:
+        """What the discriminator minimises on this batch."""
+
+    @abstractmethod
+    def generator_loss(self, batch: Batch) -> Terms:
+        """What the generator minimises on this batch."""
+
+    def samples(self, batch: Batch) -> dict[str, Tensor]:
+        """Named image batches (b, c, h, w) worth looking at; callbacks draw, score and save them."""
+        return {"fake": self.generator(self.latent(len(batch[0])))}
+
+    def latent(self, size: int) -> Tensor:
+        """Draws (size, latent_dim) standard normal latents for this generator."""
+        return torch.randn(size, self.generator.latent_dim, device=self.device, dtype=self.dtype)
+
+    def players(self) -> dict[str, nn.Module]:
+        """Who plays, and with which parameters. Each has its `<player>_loss` and `<player>_optimizer`."""
+        return {"discriminator": self.discriminator, "generator": self.generator}
+
+    def play(self, batch: Batch) -> None:
+        """The moves of one batch."""
+        self.descend("discriminator", batch)
+        if self.due(self.n_critic):
+            self.descend("generator", batch)
+
+    # What every variant can use.
+
+    def due(self, every: int) -> bool:
+        """True on the last of each `every` training batches, counted across epochs."""
+        return (self.trainer.fit_loop.total_batch_idx + 1) % every == 0
+
+    def descend(self, player: str, batch: Batch) -> None:
+        """Steps one player down the gradient of its loss, with every other player frozen."""
+        optimizer = self.optimizers()[list(self.players()).index(player)]
+        loss = getattr(self, f"{player}_loss")
+        total: Terms = {}
+        with self.toggled_optimizer(optimizer), self._local_backward():
+            optimizer.zero_grad()
+            for part, share in self._parts(batch):
+                terms = {name: share * term for name, term in loss(part).items()}
+                self.manual_backward(sum(terms.values()))
+                total = {name: total.get(name, 0) + term.detach() for name, term in terms.items()}
+        self._watch({f"{player}_loss/{name}": term for name, term in total.items()})
+        self._average_gradients(optimizer)
+        self._step(optimizer)
+        if player == "generator":
+            self._update_ema(len(batch[0]))
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Within it, `self.generator` is the moving average of the generator."""
+        generator = self.generator
+        self.generator = self.generator_ema or generator
+        try:
+            yield
+        finally:
+            self.generator = generator
+
+    @torch.no_grad()
+    def draw(self, batch: Batch, seed: int) -> dict[str, Tensor]:
+        """`samples(batch)` by the averaged generator in evaluation mode, as a function of `seed` alone."""
+        modes = [(module, module.training) for module in self.modules()]
+        full_precision = torch.autocast(self.device.type, enabled=False)
+        with self.averaged(), seeded(seed, self.device), full_precision:
+            self.eval()
+            try:
+                return self.samples(batch)
+            finally:
+                for module, training in modes:
+                    module.training = training
+
+    # Lightning's hooks.
+
+    def configure_optimizers(self) -> tuple[list[Optimizer], list[LRScheduler]]:
+        optimizers, schedulers = [], []
+        for player, module in self.players().items():
+            optimizer = getattr(self, f"{player}_optimizer")(p for p in module.parameters() if p.requires_grad)
+            optimizers.append(optimizer)
+            if make := getattr(self, f"{player}_scheduler", None):
+                schedulers.append(make(optimizer))
+        return optimizers, schedulers
+
+    def on_fit_start(self) -> None:
+        torch.set_flush_denormal(True)  # Adam's second moments become denormal floats, which slow CPUs down
+        if self.seed is None:
+            seed = int(os.environ.get("PL_GLOBAL_SEED", torch.initial_seed() & 0xFFFFFFFF))
+            self.seed = self.trainer.strategy.broadcast(seed)
+        self._reseed(self.current_epoch)
+
+    def on_train_epoch_start(self) -> None:
+        self._reseed(self.current_epoch)
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        return (batch,) if isinstance(batch, Tensor) else batch
+
+    def training_step(self, batch: Batch, batch_idx: int) -> None:
+        self._reseed(self.trainer.fit_loop.total_batch_idx, 1)
+        self._counted = False
+        self.images_seen += len(batch[0]) * self.trainer.world_size
+        self.play(batch)
+        self._average_buffers()
+        if self.trainer.log_every_n_steps and self.due(self.trainer.log_every_n_steps):
+            self._log_terms()
+
+    def on_train_end(self) -> None:
+        self._check_terms()
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+        # Where processes take batches in turn, this counts them as one process would: the same samples.
+        index = batch_idx * self.trainer.world_size + self.global_rank
+        return self.draw(batch, mix(global_seed(), index))
+
+    test_step = predict_step = validation_step
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        # Here gradients are averaged over processes and, under a GradScaler, no longer scaled.
+        player = list(self.players())[self.trainer.optimizers.index(optimizer)]
+        if clip := getattr(self, f"{player}_clip", None):
+            self.clip_gradients(optimizer, clip, "norm")
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self._check_terms()
+        for name, parameter in self.named_parameters():
+            if not parameter.isfinite().all():
+                raise FloatingPointError(
+                    f"`{name}` is no longer finite after {self.images_seen} images, so training stopped and the last "
+                    "checkpoint stands; resume from it with a lower learning rate."
+                )
+        checkpoint |= {"images_seen": self.images_seen, "seed": self.seed}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.images_seen, self.seed = checkpoint["images_seen"], checkpoint["seed"]
+
+    # The mechanics.
+
+    def _reseed(self, *counters: int) -> None:
+        """Makes what is drawn next a function of the seed, this process's rank and the counters."""
+        assert self.seed is not None
+        reseed(mix(self.seed, self.global_rank, *counters), self.device)
+
+    def _parts(self, batch: Batch) -> Iterator[tuple[Batch, float]]:
+        """The micro-batches and their shares of the batch."""
+        size = len(batch[0])
+        count = min(self.micro_batches, size)
+        ends = [size * i // count for i in range(count + 1)]
+        for start, end in itertools.pairwise(ends):
+            yield (batch, 1.0) if count == 1 else ([item[start:end] for item in batch], (end - start) / size)
+
+    def _local_backward(self) -> AbstractContextManager:
+        """Keeps DDP from reducing in backward: it would wait for every player, and just one of them moves."""
+        strategy = self.trainer.strategy
+        return strategy.block_backward_sync() if isinstance(strategy, ParallelStrategy) else nullcontext()
+
+    def _average_gradients(self, optimizer: Any) -> None:
+        """Averages the moving player's gradients over all processes, in one reduction.
+
+        A parameter that no process used keeps no gradient, as with one process: a flag for each goes along.
+        """
+        if self.trainer.world_size == 1:
+            return
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+        flags = gradients[0].new_tensor([float(p.grad is not None) for p in parameters])
+        everything_used = all(p.grad is not None for p in parameters)
+        self._average_in_place([*gradients, flags])
+        used = itertools.repeat(True) if everything_used else flags.tolist()  # reading flags waits for the device
+        for parameter, gradient, use in zip(parameters, gradients, used, strict=False):
+            parameter.grad = gradient if use else None
+
+    def _average_buffers(self) -> None:
+        """Makes the processes agree on batch norm's running statistics and their like."""
+        buffers = [buffer for buffer in self.buffers() if buffer.is_floating_point()]
+        if self.trainer.world_size > 1 and buffers:
+            self._average_in_place(buffers)
+
+    def _average_in_place(self, tensors: list[Tensor]) -> None:
+        flat = torch.cat([tensor.flatten() for tensor in tensors])
+        parts = self.trainer.strategy.reduce(flat, reduce_op="mean").split([tensor.numel() for tensor in tensors])
+        for tensor, part in zip(tensors, parts, strict=True):
+            tensor.copy_(part.view_as(tensor))
+
+    def _step(self, optimizer: Any) -> None:
+        """Takes the optimizer's step, of which Lightning counts one a batch: that is its `global_step`."""
+        if self._counted:
+            self.trainer.strategy.optimizer_step(optimizer.optimizer, closure=lambda: None)
+        else:
+            optimizer.step()
+            self._counted = True
+        for config in self.trainer.lr_scheduler_configs:
+            if config.scheduler.optimizer is optimizer.optimizer:
+                config.scheduler.step()
+
+    @torch.no_grad()
+    def _update_ema(self, batch_size: int) -> None:
+        if self.generator_ema is None:
+            return
+        images = batch_size * self.trainer.world_size * self.n_critic
+        decay = 0.5 ** (images / min(1000 * self.ema_halflife, EMA_RAMPUP * self.images_seen))
+        averages = itertools.chain(self.generator_ema.parameters(), self.generator_ema.buffers())
+        latest = itertools.chain(self.generator.parameters(), self.generator.buffers())
+        pairs = list(zip(averages, latest, strict=True))
+        floats = [pair for pair in pairs if pair[0].is_floating_point()]
+        torch._foreach_lerp_([average for average, _ in floats], [value for _, value in floats], 1 - decay)
+        for average, value in pairs:
+            if not average.is_floating_point():  # batch norm's counter of batches
+                average.copy_(value)
+
+    def _watch(self, terms: Terms) -> None:
+        """Keeps the terms for the log, and stops the run if one is not finite.
+
+        On the CPU before the step is taken; on an accelerator, where looking waits, every so many moves and
+        before a checkpoint is written.
+        """
+        self._terms |= terms
+        self._unchecked.append((self.trainer.fit_loop.total_batch_idx, terms))
+        if self.device.type == "cpu" or len(self._unchecked) == CHECK_EVERY:
+            self._check_terms()
+
+    def _check_terms(self) -> None:
+        unchecked, self._unchecked = self._unchecked, []
+        values = [term for _, terms in unchecked for term in terms.values()]
+        if not values or torch.stack(values).isfinite().all():
+            return
+        step, name, term = next(
+            (step, name, term) for step, terms in unchecked for name, term in terms.items() if not term.isfinite()
+        )
+        raise FloatingPointError(
+            f"`{name}` is {term.item()} at step {step}, so training stopped and the last checkpoint stands; "
+            "resume from it with a lower learning rate, or clip that player's gradient."
+        )
+
+    def _log_terms(self) -> None:
+        rates = {
+            f"{player}_lr": optimizer.param_groups[0]["lr"]
+            for player, optimizer in zip(self.players(), self.trainer.optimizers, strict=True)
+        }
+        self.log_dict(self._terms, prog_bar=True, sync_dist=self.trainer.world_size > 1)
+        self.log_dict({**rates, "kimg": self.images_seen / 1000})
+
+    def _save_plain_hyperparameters(self) -> None:
+        """Saves what a checkpoint needs to rebuild the module: built by the command line, everything.
+
+        A module built in Python has live networks among its arguments, which `load_from_checkpoint` takes anew.
+        """
+        frame, live = inspect.currentframe(), []
+        while (frame := frame and frame.f_back) and frame.f_locals.get("self") is self:
+            live += [name for name, value in frame.f_locals.items() if not is_plain(value)]
+        self.save_hyperparameters(ignore=live)
+        if "_instantiator" in self.hparams:  # the command line's arguments are plain
+            self.save_hyperparameters()
+
+
+def is_plain(value: Any) -> bool:
+    """Whether a checkpoint can hold it under `weights_only=True` and a later version can read it."""
+    if isinstance(value, list | tuple):
+        return all(is_plain(item) for item in value)
+    return value is None or isinstance(value, str | int | float)

@@ -1,0 +1,75 @@
+"""Adversarial objectives: what the two players make of the discriminator's logits."""
+
+from abc import ABC, abstractmethod
+
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import relu, softplus
+
+Logits = Float[Tensor, "b *patch"]
+Scalar = Float[Tensor, ""]
+
+
+class Objective(ABC):
+    """A pair of losses on logits of shape (b,), or (b, 1, h, w) from a patch discriminator."""
+
+    @abstractmethod
+    def discriminator(self, real: Logits, fake: Logits) -> Scalar:
+        """The discriminator's loss; low when `real` and `fake` are told apart."""
+
+    @abstractmethod
+    def generator(self, fake: Logits) -> Scalar:
+        """The generator's loss; low when `fake` passes for real."""
+
+
+class NonSaturating(Objective):
+    """Cross-entropy, the generator maximising log D(G(z)) (Goodfellow et al., 2014, https://arxiv.org/abs/1406.2661)."""
+
+    def discriminator(self, real: Logits, fake: Logits) -> Scalar:
+        return softplus(-real).mean() + softplus(fake).mean()
+
+    def generator(self, fake: Logits) -> Scalar:
+        return softplus(-fake).mean()
+
+
+class Minimax(Objective):
+    """Cross-entropy, the generator minimising log(1 - D(G(z))) (Goodfellow et al., 2014, eq. 1, https://arxiv.org/abs/1406.2661).
+
+    Both players share one value, but the generator's gradient vanishes while the discriminator wins.
+    """
+
+    def discriminator(self, real: Logits, fake: Logits) -> Scalar:
+        return softplus(-real).mean() + softplus(fake).mean()
+
+    def generator(self, fake: Logits) -> Scalar:
+        return -softplus(fake).mean()
+
+
+class LeastSquares(Objective):
+    """Least squares to labels 1 and 0, each loss halved (Mao et al., 2017, eq. 9, https://arxiv.org/abs/1611.04076)."""
+
+    def discriminator(self, real: Logits, fake: Logits) -> Scalar:
+        return ((real - 1).square().mean() + fake.square().mean()) / 2
+
+    def generator(self, fake: Logits) -> Scalar:
+        return (fake - 1).square().mean() / 2
+
+
+class Hinge(Objective):
+    """Hinge loss (Lim & Ye, 2017, https://arxiv.org/abs/1705.02894)."""
+
+    def discriminator(self, real: Logits, fake: Logits) -> Scalar:
+        return relu(1 - real).mean() + relu(1 + fake).mean()
+
+    def generator(self, fake: Logits) -> Scalar:
+        return -fake.mean()
+
+
+class Wasserstein(Objective):
+    """Difference of means, for a critic that something else keeps Lipschitz (Arjovsky et al., 2017, https://arxiv.org/abs/1701.07875)."""
+
+    def discriminator(self, real: Logits, fake: Logits) -> Scalar:
+        return fake.mean() - real.mean()
+
+    def generator(self, fake: Logits) -> Scalar:
+        return -fake.mean()
