@@ -1,24 +1,153 @@
 """Command line: `lightning-gans fit --config dcgan_mnist`, or `python -m lightning_gans`."""
 
-from lightning import LightningDataModule, LightningModule
-from lightning.pytorch.cli import ArgsType, LightningCLI
+import json
+import sys
+import warnings
+from argparse import ArgumentError
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import LightningDataModule, LightningModule, Trainer
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 import lightning_gans.callbacks
 import lightning_gans.datamodules
 import lightning_gans.models
 import lightning_gans.networks  # noqa: F401  importing a class lets a config name it without its path
+from lightning_gans.messages import is_ours, nearest, usage_message
+from lightning_gans.precision import fast_precision
+
+RECIPES = Path(__file__).parent / "configs"
+VERBS = ("fit", "validate", "test", "predict")
 
 
-def main(args: ArgsType = None) -> LightningCLI:
-    return LightningCLI(
-        LightningModule,
-        LightningDataModule,
-        subclass_mode_model=True,
-        subclass_mode_data=True,
-        auto_configure_optimizers=False,
-        save_config_kwargs={"overwrite": True},
-        args=args,
-    )
+class GANCLI(LightningCLI):
+    """Lightning's command line, with shipped recipes by name, a fast precision and a summary at the end."""
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        super().parse_arguments(parser, args)
+        verb = self.config.get("subcommand")
+        if verb:
+            check_checkpoint(verb, self.config[verb].get("ckpt_path"))
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        config = self.config_init[self.subcommand] if self.subcommand else self.config_init
+        if config.trainer.precision is None:
+            kwargs["precision"], why = fast_precision(config.trainer.accelerator)
+            say(f"precision: {kwargs['precision']}, since {why} (--trainer.precision overrides this)")
+        return super().instantiate_trainer(**kwargs)
+
+    def after_fit(self) -> None:
+        trainer = self.trainer
+        folder = Path(trainer.log_dir or trainer.default_root_dir)
+        checkpoint = getattr(trainer.checkpoint_callback, "last_model_path", "") or getattr(
+            trainer.checkpoint_callback, "best_model_path", ""
+        )
+        lines = [
+            f"Trained on {self.model.images_seen / 1000:g} thousand images."
+            if hasattr(self.model, "images_seen")
+            else "Trained."
+        ]
+        if (folder / "metrics.json").exists():
+            scores = json.loads((folder / "metrics.json").read_text())[-1]["scores"]
+            lines += ["  scores   " + ", ".join(f"{name} {value:.4g}" for name, value in scores.items())]
+            lines += [f"           with their protocol in {folder / 'metrics.json'}"]
+        if (folder / "samples").exists():
+            lines += [f"  samples  {folder / 'samples'}"]
+        if checkpoint:
+            run = f"--config {folder / 'config.yaml'} --ckpt_path {checkpoint}"
+            more = (
+                f"--trainer.max_epochs {2 * trainer.current_epoch}"
+                if trainer.max_steps == -1
+                else f"--trainer.max_steps {2 * trainer.max_steps}"
+            )
+            lines += [f"  go on    lightning-gans fit {run} {more}", f"  draw     lightning-gans predict {run}"]
+        say("\n".join(lines))
+
+
+def main(args: Sequence[str] | None = None) -> GANCLI:
+    """Runs the command line.
+
+    Args:
+        args: What stands behind the program's name; None takes the program's own arguments.
+    """
+    args = sys.argv[1:] if args is None else list(args)
+    warnings.filterwarnings("ignore", "LightningCLI's args parameter")
+    warnings.filterwarnings("ignore", ".*isinstance.treespec, LeafSpec.*")
+    strict = {"exit_on_error": False, "allow_abbrev": False}
+    try:
+        return GANCLI(
+            LightningModule,
+            LightningDataModule,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            auto_configure_optimizers=False,
+            save_config_kwargs={"overwrite": True},
+            parser_kwargs={**strict, **{verb: strict for verb in VERBS}},
+            args=[*with_paths(args)],
+        )
+    except ArgumentError as error:
+        fail(usage_message(str(error)), 2)
+    except (ValueError, OSError, FloatingPointError) as error:
+        if not is_ours(error):
+            raise
+        fail(str(error), 1)
+    raise AssertionError  # not reached: `fail` leaves
+
+
+def with_paths(args: Sequence[str]) -> list[str]:
+    """The arguments, with the names of shipped recipes behind `--config` made paths."""
+    paths = []
+    for previous, arg in zip(["", *args], args, strict=False):
+        if previous in ("--config", "-c"):
+            arg = recipe(arg)
+        elif arg.startswith("--config="):
+            arg = f"--config={recipe(arg.removeprefix('--config='))}"
+        paths.append(arg)
+    return paths
+
+
+def recipe(name: str) -> str:
+    """The path of a recipe, given a path or the name of a shipped one."""
+    if Path(name).is_file():
+        return name
+    shipped = sorted(path.stem for path in RECIPES.glob("*.yaml"))
+    if name not in shipped:
+        raise ValueError(
+            f"`--config` must be a file or a shipped recipe, got {name}{nearest(name, shipped)}; "
+            f"shipped are {', '.join(shipped)}."
+        )
+    return str(RECIPES / f"{name}.yaml")
+
+
+def check_checkpoint(verb: str, path: str | None) -> None:
+    """Refuses a checkpoint that is missing or damaged before anything is built."""
+    if path is None:
+        if verb != "fit":
+            raise ValueError(f"`{verb}` needs a trained model: add --ckpt_path with the path of a checkpoint.")
+    elif path not in ("best", "last", "hpc"):
+        if not Path(path).is_file():
+            raise FileNotFoundError(f"The checkpoint {path} does not exist; look in the run's folder `checkpoints`.")
+        try:
+            torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        except Exception as error:
+            raise ValueError(
+                f"The checkpoint {path} cannot be read ({type(error).__name__}): it is damaged, or no checkpoint; "
+                "use another one from the run's folder `checkpoints`."
+            ) from None
+
+
+@rank_zero_only
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
+def fail(sentence: str, code: int) -> None:
+    print(f"lightning-gans: {sentence}", file=sys.stderr)
+    raise SystemExit(code)
 
 
 if __name__ == "__main__":

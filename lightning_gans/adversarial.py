@@ -4,6 +4,7 @@ import copy
 import inspect
 import itertools
 import os
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -157,14 +158,14 @@ class AdversarialModule(LightningModule, ABC):
             self.generator = generator
 
     @torch.no_grad()
-    def draw(self, batch: Batch, seed: int) -> dict[str, Tensor]:
+    def draw(self, batch: Batch | Tensor, seed: int) -> dict[str, Tensor]:
         """`samples(batch)` by the averaged generator in evaluation mode, as a function of `seed` alone."""
         modes = [(module, module.training) for module in self.modules()]
         full_precision = torch.autocast(self.device.type, enabled=False)
         with self.averaged(), seeded(seed, self.device), full_precision:
             self.eval()
             try:
-                return self.samples(batch)
+                return self.samples(as_batch(batch))
             finally:
                 for module, training in modes:
                     module.training = training
@@ -182,6 +183,7 @@ class AdversarialModule(LightningModule, ABC):
 
     def on_fit_start(self) -> None:
         torch.set_flush_denormal(True)  # Adam's second moments become denormal floats, which slow CPUs down
+        warnings.filterwarnings("ignore", "Using ModelCheckpoint with manual optimization")  # it is meant to come after
         if self.seed is None:
             seed = int(os.environ.get("PL_GLOBAL_SEED", torch.initial_seed() & 0xFFFFFFFF))
             self.seed = self.trainer.strategy.broadcast(seed)
@@ -190,10 +192,8 @@ class AdversarialModule(LightningModule, ABC):
     def on_train_epoch_start(self) -> None:
         self._reseed(self.current_epoch)
 
-    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
-        return (batch,) if isinstance(batch, Tensor) else batch
-
-    def training_step(self, batch: Batch, batch_idx: int) -> None:
+    def training_step(self, batch: Batch | Tensor, batch_idx: int) -> None:
+        batch = as_batch(batch)
         self._reseed(self.trainer.fit_loop.total_batch_idx, 1)
         self._counted = False
         self.images_seen += len(batch[0]) * self.trainer.world_size
@@ -205,7 +205,7 @@ class AdversarialModule(LightningModule, ABC):
     def on_train_end(self) -> None:
         self._check_terms()
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+    def validation_step(self, batch: Batch | Tensor, batch_idx: int) -> dict[str, Tensor]:
         # Where processes take batches in turn, this counts them as one process would: the same samples.
         index = batch_idx * self.trainer.world_size + self.global_rank
         return self.draw(batch, mix(global_seed(), index))
@@ -230,6 +230,8 @@ class AdversarialModule(LightningModule, ABC):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.images_seen, self.seed = checkpoint["images_seen"], checkpoint["seed"]
+        if fit := checkpoint.get("loops", {}).get("fit_loop"):
+            close_epoch(fit)
 
     # The mechanics.
 
@@ -342,12 +344,33 @@ class AdversarialModule(LightningModule, ABC):
 
         A module built in Python has live networks among its arguments, which `load_from_checkpoint` takes anew.
         """
-        frame, live = inspect.currentframe(), []
-        while (frame := frame and frame.f_back) and frame.f_locals.get("self") is self:
-            live += [name for name, value in frame.f_locals.items() if not is_plain(value)]
-        self.save_hyperparameters(ignore=live)
+        frames = [info.frame for info in inspect.stack(0) if info.function == "__init__"]
+        constructors = [inspect.getargvalues(frame) for frame in frames if frame.f_locals.get("self") is self]
+        self.save_hyperparameters(ignore=[name for constructor in constructors for name in constructor.locals])
         if "_instantiator" in self.hparams:  # the command line's arguments are plain
             self.save_hyperparameters()
+        else:
+            names, _, keywords, values = constructors[-1]  # of the variant
+            given = {name: values[name] for name in names} | values.get(keywords or "", {})
+            self.save_hyperparameters({name: value for name, value in given.items() if is_plain(value)})
+
+
+def close_epoch(fit_loop: dict[str, Any]) -> None:
+    """Marks an epoch as over in the state of a checkpoint written at its very end.
+
+    Lightning 2.6 leaves it open and, under `max_steps`, resumes with one batch more or another order.
+    """
+    epoch, batch = fit_loop["epoch_progress"], fit_loop["epoch_loop.batch_progress"]
+    if epoch["current"]["processed"] == epoch["current"]["ready"]:
+        for part in ("total", "current"):
+            epoch[part]["completed"] = epoch[part]["processed"]
+        batch["current"] = dict.fromkeys(batch["current"], 0)
+        batch["is_last_batch"] = False
+
+
+def as_batch(batch: Batch | Tensor) -> Batch:
+    """A batch of images alone as a batch of one item."""
+    return (batch,) if isinstance(batch, Tensor) else batch
 
 
 def is_plain(value: Any) -> bool:

@@ -6,7 +6,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import relu, softplus
 
-Logits = Float[Tensor, "b *patch"]
+Logits = Float[Tensor, "_ ..."]
 Scalar = Float[Tensor, ""]
 
 

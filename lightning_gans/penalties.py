@@ -25,5 +25,5 @@ def one_centered_penalty(
 ) -> Scalar:
     """E[(|grad D| - 1)^2] on the lines from real to fake (Gulrajani et al., 2017, eq. 3, https://arxiv.org/abs/1704.00028)."""
     position = torch.rand(len(real), *[1] * (real.ndim - 1), device=real.device, dtype=real.dtype)
-    between = torch.lerp(real, fake, position).requires_grad_()
+    between = torch.lerp(real, fake.to(real.dtype), position).requires_grad_()
     return (input_gradient(discriminator(between), between).norm(dim=1) - 1).square().mean()

@@ -1,0 +1,89 @@
+"""MNIST: the 10,000 digits that the package ships, or the whole set from a folder."""
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from torch import Tensor
+from torch.nn.functional import pad
+from torchvision.datasets import MNIST
+
+from lightning_gans.datamodules.tensors import TensorDataModule, TensorImages
+
+EMBEDDED = Path(__file__).parent / "embedded" / "mnist_10k.npz"
+FILES = [f"{split}-{kind}-ubyte" for split in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")]
+
+
+class MNISTDataModule(TensorDataModule):
+    """Handwritten digits in 10 classes (LeCun et al., 1998, http://yann.lecun.com/exdb/mnist).
+
+    Without a folder, 10,000 training digits that come with the package are both what is trained on and what scores are
+    measured against, and nothing is downloaded. With one, all 60,000 training digits are trained on and the 10,000 test
+    digits are the reference.
+
+    Args:
+        folder: Where `MNIST/raw` with the four unpacked idx files lies or shall be downloaded to; none takes the 10,000
+            digits of the package.
+        size: Height and width in pixels; 32 puts the 28 pixels of the original into a black frame of 2.
+        batch_size: Images per batch and process.
+        download: Whether to download what is missing in `folder`.
+    """
+
+    def __init__(
+        self, folder: str | None = None, size: Literal[28, 32] = 32, batch_size: int = 64, download: bool = False
+    ):
+        super().__init__(batch_size)
+        if size not in (28, 32):
+            raise ValueError(f"`size` must be 28 or 32, got {size}.")
+        if download and folder is None:
+            raise ValueError("`download` needs a `folder` to download to, got none.")
+        self.folder = folder
+        self.size = size
+        self.download = download
+        embedded, test = "embedded MNIST, first 10,000 training digits", "MNIST test, 10,000 digits"
+        self.reference = embedded if folder is None else test
+
+    def prepare_data(self) -> None:
+        if self.folder is not None and self.download:
+            read_mnist(self.folder, train=True, download=True)
+
+    def load(self) -> tuple[TensorImages, TensorImages]:
+        if self.folder is None:
+            with np.load(EMBEDDED) as arrays:
+                image, label = torch.from_numpy(arrays["image"]), torch.from_numpy(arrays["label"]).long()
+            digits = TensorImages(framed(image, self.size), label)
+            return digits, digits
+        training, test = (read_mnist(self.folder, train) for train in (True, False))
+        return (
+            TensorImages(framed(training.data, self.size), training.targets),
+            TensorImages(framed(test.data, self.size), test.targets),
+        )
+
+
+def framed(image: UInt8[Tensor, "n 28 28"], size: int) -> UInt8[Tensor, "n 1 {size} {size}"]:
+    """Adds the channel, and black pixels on all sides up to `size`."""
+    return pad(image[:, None], [(size - 28) // 2] * 4)
+
+
+def read_mnist(folder: str, train: bool, download: bool = False) -> MNIST:
+    """torchvision's MNIST, with one sentence for all that can be wrong with its files."""
+    raw = Path(folder, "MNIST", "raw")
+    damaged = (
+        f"The {'train' if train else 't10k'} files in {raw} are damaged: "
+        "delete them and pass `download=true`, or put MNIST's unpacked idx files there."
+    )
+    try:
+        digits = MNIST(folder, train, download=download)
+    except Exception as error:  # A damaged file fails in whatever statement first stumbles over it.
+        missing = [name for name in FILES if not (raw / name).is_file()]
+        if not missing:
+            raise ValueError(damaged) from None
+        remedy = "the download failed, so try again" if download else "pass `download=true`"
+        raise FileNotFoundError(
+            f"{raw} has no {', '.join(missing)}: {remedy}, or put MNIST's four unpacked idx files there."
+        ) from error
+    if digits.data.shape != (len(digits.targets), 28, 28):
+        raise ValueError(damaged)
+    return digits

@@ -1,0 +1,163 @@
+"""Data sets that live in memory: a batch is one indexing, its order a function of the seed and the epoch."""
+
+import os
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sized
+
+import numpy as np
+import torch
+from jaxtyping import Float32, Int64, UInt8
+from lightning import LightningDataModule, Trainer
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, DistributedSampler
+
+
+class TensorImages(Dataset):
+    """Labelled images in memory, indexed by a whole batch at once.
+
+    Args:
+        image: The images, 0 for black to 255 for white.
+        label: Their classes.
+    """
+
+    def __init__(self, image: UInt8[Tensor, "n c h w"], label: Int64[Tensor, " n"]):
+        self.image = image
+        self.label = label
+
+    def __len__(self) -> int:
+        return len(self.image)
+
+    def __getitem__(self, index: Int64[Tensor, " b"]) -> tuple[Float32[Tensor, "b c h w"], Int64[Tensor, " b"]]:
+        image = self.image.index_select(0, index).float().div_(127.5).sub_(1)
+        return image, self.label.index_select(0, index)
+
+
+class TrainingBatches(DistributedSampler):
+    """Shuffled batches of indices, in an order that is a function of the seed and the epoch alone.
+
+    Each step's images are the same for any number of processes: one batch of all processes together is cut into their
+    shares, rank by rank. The images left over at the end of an epoch are dropped.
+
+    Args:
+        dataset: What to draw from; only its length matters.
+        batch_size: Images per batch and process.
+        num_replicas: Number of processes.
+        rank: Which of them this is.
+        seed: Chooses the sequence of orders.
+    """
+
+    def __init__(self, dataset: Sized, batch_size: int, num_replicas: int = 1, rank: int = 0, seed: int = 0):
+        super().__init__(dataset, num_replicas, rank, seed=seed, drop_last=True)  # type: ignore[arg-type]
+        self.size = len(dataset)
+        self.batch_size = batch_size
+        self.skip = 0  # batches that the next iteration leaves out at its start
+        if batch_size * num_replicas > self.size:
+            raise ValueError(
+                f"`batch_size` times the number of processes must be at most the {self.size} training images, "
+                f"got {batch_size} x {num_replicas} = {batch_size * num_replicas}: lower `batch_size`."
+            )
+
+    def __len__(self) -> int:
+        return self.size // (self.batch_size * self.num_replicas)
+
+    def __iter__(self) -> Iterator[Int64[Tensor, " b"]]:
+        # All of this runs at the first `next`, as it must: Lightning sets the epoch after it has called `iter`.
+        seed = int(np.random.SeedSequence((self.seed, self.epoch)).generate_state(1)[0])
+        order = torch.randperm(self.size, generator=torch.Generator().manual_seed(seed))
+        used = len(self) * self.num_replicas * self.batch_size
+        shares = order[:used].view(len(self), self.num_replicas, self.batch_size)
+        skip, self.skip = self.skip, 0
+        yield from shares[skip:, self.rank]
+
+
+class EvaluationBatches(DistributedSampler):
+    """Batches of all indices in order, dealt to the processes in turn: nothing is padded, repeated or dropped.
+
+    Args:
+        dataset: What to go through; only its length matters.
+        batch_size: Images per batch; fewer where some process would else go without a batch.
+        num_replicas: Number of processes.
+        rank: Which of them this is.
+    """
+
+    def __init__(self, dataset: Sized, batch_size: int, num_replicas: int = 1, rank: int = 0):
+        super().__init__(dataset, num_replicas, rank, shuffle=False)  # type: ignore[arg-type]
+        size = len(dataset)
+        # A process without a batch would skip Lightning's evaluation hooks while the others wait for it in them.
+        batch_size = min(batch_size, max(1, size // num_replicas))
+        self.batches = torch.arange(size).split(batch_size)[rank::num_replicas]
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[Int64[Tensor, " b"]]:
+        return iter(self.batches)
+
+
+def batches_done(trainer: Trainer) -> int:
+    """How many batches of the current epoch a resumed run has behind it; 0 in a run that is not resumed."""
+    progress = trainer.fit_loop.epoch_loop.batch_progress
+    # Not `ready`: that counts a batch stopped in the middle of its step as well, which Lightning takes again.
+    processed = progress.current.processed  # type: ignore[attr-defined]  # Lightning types a base class
+    epoch_is_over = progress.is_last_batch and processed == progress.current.ready
+    return processed if trainer.fit_loop.restarting and not epoch_is_over else 0
+
+
+class TensorDataModule(LightningDataModule, ABC):
+    """Base of the data sets that live in memory as bytes; a subclass says what they are in `load`.
+
+    Batches are `(image, label)`, the image float32 in [-1, 1]. The order of training depends on the seed of
+    `seed_everything` and the epoch, not on the number of processes, and a run resumed from a checkpoint in mid-epoch
+    goes on with the very next batch. Validation, test and prediction go through all evaluation images once, in order.
+
+    Args:
+        batch_size: Images per batch and process.
+    """
+
+    reference: str
+    """Names the evaluation images, for the protocol of a score."""
+
+    def __init__(self, batch_size: int = 64):
+        super().__init__()
+        if batch_size < 1:
+            raise ValueError(f"`batch_size` must be at least 1, got {batch_size}.")
+        self.batch_size = batch_size
+
+    @abstractmethod
+    def load(self) -> tuple[TensorImages, TensorImages]:
+        """Reads the images to train on and the images to evaluate on, which may be the same object."""
+
+    def setup(self, stage: str) -> None:
+        if not hasattr(self, "training"):
+            self.training, self.evaluation = self.load()
+
+    def train_dataloader(self) -> DataLoader:
+        seed = int(os.environ.get("PL_GLOBAL_SEED", 0))
+        sampler = TrainingBatches(self.training, self.batch_size, *self.processes(), seed)
+        if self.trainer is not None:
+            sampler.skip = batches_done(self.trainer)
+            # Lightning cannot know that a sampler continues, and warns of every checkpoint in mid-epoch.
+            warnings.filterwarnings("ignore", "You're resuming from a checkpoint that ended before the epoch ended")
+        return self.loader(self.training, sampler)
+
+    def val_dataloader(self) -> DataLoader:
+        return self.loader(self.evaluation, EvaluationBatches(self.evaluation, self.batch_size, *self.processes()))
+
+    test_dataloader = predict_dataloader = val_dataloader
+
+    def processes(self) -> tuple[int, int]:
+        """The number of processes and the rank of this one."""
+        return (1, 0) if self.trainer is None else (self.trainer.world_size, self.trainer.global_rank)
+
+    def loader(self, images: TensorImages, sampler: DistributedSampler) -> DataLoader:
+        """A loader that indexes `images` with each batch of `sampler`."""
+        # Lightning advises workers, but they would only copy what is in memory already.
+        warnings.filterwarnings("ignore", "The '.*_dataloader' does not have many workers")
+        return DataLoader(
+            images,
+            sampler=sampler,
+            batch_size=None,
+            pin_memory=torch.cuda.is_available(),
+            generator=torch.Generator(),  # else each epoch would draw a seed for workers from the global generator
+        )

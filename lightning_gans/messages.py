@@ -1,0 +1,56 @@
+"""What went wrong on the command line, in one sentence."""
+
+import difflib
+import inspect
+import re
+import traceback
+from collections.abc import Iterable
+from importlib import import_module
+
+from lightning import Trainer
+
+PLACES = ("models", "networks", "objectives", "datamodules", "callbacks")
+
+
+def usage_message(message: str) -> str:
+    """Says which option was refused and which one is nearest, given what jsonargparse says of it."""
+    if match := re.search(r"(?:Option '|option '|unrecognized arguments: -*)([\w.]+)(?:'| |=|$)", message):
+        option = match[1]
+        classes = re.findall(r"class_path '([\w.]+)'|class_path='([\w.]+)'", message)
+        owner = next((path for pair in reversed(classes) for path in pair if path), None)
+        known = parameters(load(owner)) if owner else [f"trainer.{name}" for name in parameters(Trainer)]
+        where = f" of {owner.rsplit('.', 1)[-1]}" if owner else ""
+        return f"`{option}` is not an accepted option{where}{nearest(option, known)}."
+    if match := re.search(r"Expected a dot import path string: (\w+)", message):
+        return f"`{match[1]}` is no class of this package{nearest(match[1], class_names())}."
+    dropped = ("Does not validate", "Subtypes:", "Errors:", "- Expected a <class 'NoneType'>", "Given value")
+    lines = [line.strip() for line in message.splitlines()]
+    return " ".join(line.removeprefix("- ") for line in lines if line and not line.startswith(dropped))
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The tail of a sentence that names the nearest of the known words, if one is near."""
+    close = difflib.get_close_matches(word, list(known), 1)
+    return f", the nearest is `{close[0]}`" if close else ""
+
+
+def parameters(owner: type) -> list[str]:
+    """Names of the parameters that a class and its bases take by keyword."""
+    return [name for base in owner.__mro__ for name in inspect.signature(base.__init__).parameters if name != "self"]
+
+
+def class_names() -> list[str]:
+    """Names of the classes that a recipe can give without their path."""
+    modules = [import_module(f"lightning_gans.{place}") for place in PLACES]
+    return [name for module in modules for name, value in vars(module).items() if inspect.isclass(value)]
+
+
+def load(path: str) -> type:
+    module, name = path.rsplit(".", 1)
+    return getattr(import_module(module), name)
+
+
+def is_ours(error: BaseException) -> bool:
+    """Whether this package raised the error on purpose, so that its sentence says it all without a traceback."""
+    raised_by = traceback.extract_tb(error.__traceback__)[-1].filename
+    return "lightning_gans" in raised_by.replace("\\", "/").split("/") or isinstance(error, SystemExit)

@@ -1,0 +1,260 @@
+"""The loop: who moves, what is counted, logged, averaged, clipped, accumulated and refused."""
+
+import math
+
+import pytest
+import torch
+from lightning import Callback
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger
+from torch import nn
+
+from lightning_gans import GAN, WGANGP
+from lightning_gans.randomness import mix
+from tests.conftest import Judge, Line, largest_difference, loader, make_comparable, tiny, trainer
+
+
+def weights(module: nn.Module) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in module.state_dict().items()}
+
+
+class Moves(Callback):
+    """Notes which player takes each optimizer step, at which batch."""
+
+    def __init__(self):
+        self.moves = []
+
+    def on_before_optimizer_step(self, trainer, pl_module, optimizer):
+        players = list(pl_module.players())
+        self.moves.append((trainer.fit_loop.total_batch_idx, players[trainer.optimizers.index(optimizer)]))
+
+
+def test_the_generator_moves_on_every_n_th_batch_counted_across_epochs(fit):
+    moves = Moves()
+    fit(tiny(n_critic=3), steps=10, data=loader(length=32), callbacks=[moves])  # 4 batches an epoch
+    assert [batch for batch, player in moves.moves if player == "generator"] == [2, 5, 8]
+    assert [batch for batch, player in moves.moves if player == "discriminator"] == list(range(10))
+
+
+@pytest.mark.parametrize("player, other", [("discriminator", "generator"), ("generator", "discriminator")])
+@pytest.mark.parametrize("variant", [GAN, WGANGP])
+def test_a_move_changes_only_its_player(fit, variant, player, other):
+    class OneMove(variant):
+        def play(self, batch):
+            self.descend(player, batch)
+
+    module = OneMove(generator=Line(), discriminator=Judge())
+    before = weights(module)
+    fit(module, steps=1)
+    changed = {
+        name.split(".")[0] for name, value in module.state_dict().items() if not torch.equal(value, before[name])
+    }
+    assert changed - {"generator_ema"} == {player}
+    assert all(parameter.grad is None for parameter in getattr(module, other).parameters())
+    assert all(parameter.requires_grad for parameter in getattr(module, other).parameters())  # thawed afterwards
+
+
+@pytest.mark.parametrize("n_critic", [1, 5])
+def test_max_steps_counts_batches(fit, n_critic):
+    module = tiny(n_critic=n_critic)
+    assert fit(module, steps=100).global_step == 100
+    assert module.images_seen == 800
+
+
+def test_checkpoints_are_at_the_steps_asked_for(fit, tmp_path):
+    saver = ModelCheckpoint(tmp_path, "{step}", every_n_train_steps=50, save_top_k=-1)
+    fit(tiny(WGANGP), steps=150, callbacks=[saver], enable_checkpointing=True)  # n_critic 5
+    assert sorted(path.name for path in tmp_path.glob("*.ckpt")) == ["step=100.ckpt", "step=150.ckpt", "step=50.ckpt"]
+
+
+@pytest.mark.parametrize("variant", [GAN, WGANGP])
+@pytest.mark.parametrize("micro_batches", [2, 3, 8])
+def test_micro_batches_equal_one_batch(tmp_path, variant, micro_batches):
+    modules = []
+    for parts in (1, micro_batches):
+        torch.manual_seed(0)
+        module = tiny(variant, micro_batches=parts, n_critic=2)
+        make_comparable(module)
+        trainer(tmp_path, precision="64-true").fit(module, loader())
+        modules.append(weights(module))
+    assert largest_difference(*modules) < 1e-12
+
+
+def test_micro_batches_log_the_loss_of_the_batch(fit):
+    logged = []
+    for parts in (1, 4):
+        torch.manual_seed(0)
+        module = tiny(micro_batches=parts)
+        make_comparable(module)
+        logged.append(fit(module, log_every_n_steps=1, precision="64-true").callback_metrics)
+    for name in ("discriminator_loss/adversarial", "generator_loss/adversarial"):
+        assert logged[0][name].item() == pytest.approx(logged[1][name].item())
+
+
+def test_clipping_acts_on_its_player_alone(fit):
+    class Norms(Callback):
+        def __init__(self):
+            self.norms = {"discriminator": [], "generator": []}
+
+        def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+            for player, norms in self.norms.items():
+                gradients = [p.grad for p in getattr(pl_module, player).parameters()]
+                norms.append(nn.utils.get_total_norm(gradients).item())
+
+    norms = Norms()
+    fit(tiny(discriminator_clip=1e-3), callbacks=[norms])
+    assert max(norms.norms["discriminator"]) == pytest.approx(1e-3, rel=1e-3)
+    assert min(norms.norms["generator"]) > 2e-3
+
+
+def test_each_schedule_steps_with_its_player(fit):
+    halve = lambda optimizer: torch.optim.lr_scheduler.StepLR(optimizer, 1, 0.5)  # noqa: E731
+    metrics = fit(tiny(n_critic=4, generator_scheduler=halve), steps=8, log_every_n_steps=1).callback_metrics
+    assert metrics["generator_lr"].item() == pytest.approx(2e-4 / 4)
+    assert metrics["discriminator_lr"].item() == pytest.approx(2e-4)
+
+
+def test_the_average_has_its_half_life_in_images(fit):
+    module = tiny(ema_halflife=0.016)  # 16 images, 2 batches; the ramp of 5 % of the images so far is below it
+
+    class Watch(Callback):
+        def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+            self.before = weights(pl_module.generator_ema)
+
+        def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+            halflife = min(16, 0.05 * pl_module.images_seen)
+            decay = 0.5 ** (8 / halflife)
+            for name, latest in pl_module.generator.state_dict().items():
+                expected = decay * self.before[name] + (1 - decay) * latest
+                torch.testing.assert_close(pl_module.generator_ema.state_dict()[name], expected)
+
+    fit(module, steps=60, callbacks=[Watch()])
+    assert not torch.equal(module.generator_ema.layers[0].weight, module.generator.layers[0].weight)
+
+
+def test_samples_come_from_the_average_and_leave_no_trace(fit):
+    module = tiny()
+    fit(module)
+    with torch.no_grad():
+        module.generator_ema.layers[0].weight.zero_(), module.generator_ema.layers[0].bias.fill_(0.5)
+    module.train()
+    batch = next(iter(loader()))
+    state = torch.get_rng_state()
+    drawn = module.draw(batch, seed=3)["fake"]
+    assert torch.equal(drawn, torch.full((8, 1, 8, 8), math.tanh(0.5)))
+    assert torch.equal(torch.get_rng_state(), state) and all(part.training for part in module.modules())
+    assert module.generator is not module.generator_ema
+
+
+def test_without_an_average_samples_come_from_the_last_weights(fit):
+    module = tiny(ema_halflife=0.0)
+    fit(module)
+    assert module.generator_ema is None
+    batch = next(iter(loader()))
+    assert torch.equal(module.draw(batch, 3)["fake"], module.draw(batch, 3)["fake"])
+    assert not torch.equal(module.draw(batch, 3)["fake"], module.draw(batch, 4)["fake"])
+
+
+def test_terms_rates_and_images_are_logged_every_so_many_batches(fit, tmp_path):
+    logger = CSVLogger(tmp_path, "logs")
+    fit(tiny(WGANGP), steps=20, logger=logger, log_every_n_steps=10)
+    rows = (tmp_path / "logs/version_0/metrics.csv").read_text().splitlines()
+    names = {"discriminator_loss/wasserstein", "discriminator_loss/penalty", "generator_loss/wasserstein"}
+    assert set(rows[0].split(",")) == names | {"discriminator_lr", "generator_lr", "kimg", "epoch", "step"}
+    assert len(rows) == 3
+
+
+@pytest.mark.parametrize("player", ["discriminator", "generator"])
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_term(fit, tmp_path, player):
+    class Broken(GAN):
+        def break_at_5(self, terms):
+            return {
+                **terms,
+                "odd": terms["adversarial"] * (math.nan if self.trainer.fit_loop.total_batch_idx == 5 else 1),
+            }
+
+        def discriminator_loss(self, batch):
+            terms = super().discriminator_loss(batch)
+            return self.break_at_5(terms) if player == "discriminator" else terms
+
+        def generator_loss(self, batch):
+            terms = super().generator_loss(batch)
+            return self.break_at_5(terms) if player == "generator" else terms
+
+    module = Broken(generator=Line(), discriminator=Judge())
+    saver = ModelCheckpoint(tmp_path, "{step}", every_n_train_steps=1, save_top_k=-1)
+    with pytest.raises(FloatingPointError, match=f"`{player}_loss/odd` is nan at step 5"):
+        fit(module, steps=20, callbacks=[saver], enable_checkpointing=True)
+    assert all(value.isfinite().all() for value in module.state_dict().values())
+    assert torch.load(tmp_path / "step=5.ckpt", weights_only=True)["global_step"] == 5
+    assert not (tmp_path / "step=6.ckpt").exists()
+
+
+def test_weights_that_are_not_finite_are_never_saved(fit, tmp_path):
+    class Overflow(Callback):
+        def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+            if batch_idx == 2:
+                with torch.no_grad():
+                    pl_module.generator.layers[0].weight[0, 0] = math.inf
+
+    saver = ModelCheckpoint(tmp_path, "{step}", every_n_train_steps=1, save_top_k=-1)
+    with pytest.raises(FloatingPointError, match="`generator.layers.0.weight` is no longer finite after 24 images"):
+        fit(tiny(), callbacks=[Overflow(), saver], enable_checkpointing=True)
+    assert sorted(path.name for path in tmp_path.glob("*.ckpt")) == ["step=1.ckpt", "step=2.ckpt"]
+
+
+def test_batches_of_images_alone_are_welcome(fit):
+    images = torch.utils.data.DataLoader(torch.rand(32, 1, 8, 8), 8)
+    module = tiny(micro_batches=2)
+    fit(module, data=images)
+    assert module.images_seen == 64
+
+
+def test_a_module_built_in_python_loads_from_its_checkpoint(fit, tmp_path):
+    module = tiny(WGANGP, penalty_weight=3.0, n_critic=2)
+    fit(module).save_checkpoint(tmp_path / "a.ckpt")
+    loaded = WGANGP.load_from_checkpoint(
+        tmp_path / "a.ckpt", generator=Line(), discriminator=Judge(), weights_only=True
+    )
+    assert (loaded.penalty_weight, loaded.n_critic, loaded.images_seen) == (3.0, 2, 64)
+    assert largest_difference(loaded.state_dict(), module.state_dict()) == 0
+
+
+def test_latents_differ_from_batch_to_batch_and_epoch_to_epoch(fit):
+    class Latents(GAN):
+        drawn: list = []
+
+        def latent(self, size):
+            self.drawn.append(super().latent(size))
+            return self.drawn[-1]
+
+    fit(Latents(generator=Line(), discriminator=Judge()), steps=8, data=loader(length=32))
+    assert len({tuple(latent.flatten().tolist()) for latent in Latents.drawn}) == 16
+
+
+def test_mixed_precision_trains_and_keeps_weights_in_float32(fit):
+    module = tiny(WGANGP, n_critic=2, discriminator_clip=1.0)
+    before = weights(module)
+    fit(module, precision="bf16-mixed")
+    changed = [not torch.equal(value, before[name]) for name, value in module.state_dict().items() if "weight" in name]
+    assert all(changed)
+    assert {value.dtype for value in module.state_dict().values()} == {torch.float32}
+
+
+@pytest.mark.parametrize(
+    "argument, message",
+    [
+        ({"n_critic": 0}, "`n_critic` must be at least 1, got 0"),
+        ({"micro_batches": 0}, "`micro_batches` must be at least 1, got 0"),
+        ({"generator_clip": 0.0}, "`generator_clip` must be positive, or null to clip nothing, got 0.0"),
+        ({"ema_halflife": -1.0}, "`ema_halflife` must be 0 .no average. or more thousands of images, got -1.0"),
+    ],
+)
+def test_impossible_arguments_are_refused(argument, message):
+    with pytest.raises(ValueError, match=message):
+        tiny(**argument)
+
+
+def test_seeds_are_spread_and_stable():
+    assert mix(0) == mix(0) and len({mix(a, b) for a in range(100) for b in range(100)}) == 10_000
+    assert mix(1, 2) != mix(2, 1)

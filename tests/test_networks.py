@@ -1,0 +1,55 @@
+import pytest
+import torch
+from torch import nn
+
+from lightning_gans.networks import DCGANDiscriminator, DCGANGenerator, MLPDiscriminator, MLPGenerator
+
+
+@pytest.mark.parametrize("size", [8, 28, 32, 48, 64])
+def test_dcgan_makes_and_judges_images_of_its_size(size):
+    image = DCGANGenerator(latent_dim=5, channels=2, size=size, width=4)(torch.randn(3, 5))
+    assert image.shape == (3, 2, size, size) and image.abs().max() <= 1
+    assert DCGANDiscriminator(channels=2, size=size, width=4)(image).shape == (3,)
+
+
+def test_dcgan_has_the_layers_of_the_paper():
+    layers = [layer for layer in DCGANGenerator(width=128).layers if isinstance(layer, nn.ConvTranspose2d)]
+    assert [layer.in_channels for layer in layers] == [100, 1024, 512, 256, 128]  # figure 1
+    assert [layer.out_channels for layer in layers] == [1024, 512, 256, 128, 3]
+
+
+@pytest.mark.parametrize("network", [DCGANGenerator(), DCGANDiscriminator()], ids=["generator", "discriminator"])
+def test_dcgan_weights_are_drawn_from_a_normal_of_0_02(network):
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d) and module.weight.numel() > 10_000:
+            assert module.weight.mean().abs() < 0.001 and module.weight.std().item() == pytest.approx(0.02, rel=0.03)
+        elif isinstance(module, nn.BatchNorm2d):
+            assert module.weight.mean().item() == pytest.approx(1, abs=0.01)
+            assert module.weight.std().item() == pytest.approx(0.02, rel=0.4)
+            assert module.bias.eq(0).all()
+
+
+def test_batch_norm_stands_where_the_paper_puts_it():
+    generator, discriminator = DCGANGenerator().layers, DCGANDiscriminator().layers
+    assert sum(isinstance(layer, nn.BatchNorm2d) for layer in generator) == 4  # all but the output
+    assert sum(isinstance(layer, nn.BatchNorm2d) for layer in discriminator) == 3  # all but input and output
+    assert not any(isinstance(layer, nn.BatchNorm2d) for layer in DCGANDiscriminator(batch_norm=False).layers)
+
+
+@pytest.mark.parametrize("size", [4, 30, 100])
+def test_a_size_that_halving_does_not_reach_is_refused(size):
+    with pytest.raises(ValueError, match=f"`size` must be 4, 5, 6 or 7 doubled at least once.*got {size}"):
+        DCGANGenerator(size=size)
+
+
+def test_perceptrons_make_and_judge_images():
+    image = MLPGenerator(latent_dim=5, channels=3, size=6, width=8)(torch.randn(2, 5))
+    assert image.shape == (2, 3, 6, 6) and image.abs().max() <= 1
+    assert MLPDiscriminator(channels=3, size=6, width=8)(image).shape == (2,)
+
+
+def test_maxout_takes_the_largest_of_its_pieces():
+    maxout = MLPDiscriminator(channels=1, size=2, width=3, pieces=4).layers[1]
+    x = torch.randn(5, 4)
+    pieces = (x @ maxout.linear.weight.T + maxout.linear.bias).view(5, 3, 4)
+    torch.testing.assert_close(maxout(x), torch.stack([pieces[:, i].max(1).values for i in range(3)], 1))
