@@ -1,0 +1,80 @@
+"""Two processes on plain `ddp` against one; a pair of processes walks through all recipes once."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.conftest import RECIPES, largest_difference
+from tests.two_processes import STEPS, compare
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory):
+    """Reads what a process of the pair noted: `pair(name, rank)`."""
+    folder = tmp_path_factory.mktemp("pair")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2"}
+    walk = f"from pathlib import Path; from tests.two_processes import walk; walk(Path({str(folder)!r}))"
+    command = [sys.executable, "-c", walk]
+    root = Path(__file__).parent.parent
+    logs = [open(folder / f"log_{rank}", "w") for rank in (0, 1)]
+    processes = [
+        subprocess.Popen(command, cwd=root, env={**environment, "LOCAL_RANK": str(rank)}, stdout=log, stderr=log)
+        for rank, log in enumerate(logs)
+    ]
+    codes = [process.wait(timeout=600) for process in processes]
+    assert codes == [0, 0], (folder / "log_0").read_text()[-3000:] + (folder / "log_1").read_text()[-3000:]
+    return lambda name, rank=0: torch.load(folder / f"{name}_{rank}.pt", weights_only=True)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("micro_batches", [1, 2])
+def test_two_processes_take_the_steps_of_one(pair, tmp_path, recipe, micro_batches):
+    _, _, states = pair(f"{recipe}_{micro_batches}")
+    alone = compare(recipe, tmp_path, 1, 1).states["end"]
+    assert largest_difference(states["end"], alone) < 1e-10
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_each_player_is_reduced_once_a_step(pair, recipe):
+    for micro_batches in (1, 2):
+        reduced, _, states = pair(f"{recipe}_{micro_batches}")
+        sizes = {}
+        for player in ("discriminator", "generator"):
+            parameters = [value for name, value in states["end"].items() if name.split(".")[0] == player]
+            sizes[player] = sum(value.numel() for value in parameters) + len(parameters)  # a flag for each goes along
+        gradients = [size for size in reduced if size > 1]
+        assert gradients.count(sizes["discriminator"]) == STEPS
+        assert set(gradients) == set(sizes.values())
+        moves = gradients.count(sizes["generator"])
+        assert moves in (STEPS, STEPS // 5) and sum(gradients) == STEPS * sizes["discriminator"] + moves * sizes["generator"]
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_process_draws_its_own_latents(pair, recipe):
+    (_, first, _), (_, second, _) = pair(f"{recipe}_straight", 0), pair(f"{recipe}_straight", 1)
+    assert len(first) == len(second) > 8
+    drawn = torch.cat([*first, *second])
+    assert len(drawn.unique(dim=0)) == len(drawn)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_processes_agree_on_parameters_and_buffers(pair, recipe):
+    (_, _, first), (_, _, second) = pair(f"{recipe}_straight", 0), pair(f"{recipe}_straight", 1)
+    assert {"scoring", "saving 5", "end"} <= first.keys()
+    for when, state in first.items():
+        assert largest_difference(state, second[when]) == 0, when
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_two_processes_resume_bit_for_bit(pair, recipe):
+    for rank in (0, 1):
+        (_, _, straight), (_, _, resumed) = pair(f"{recipe}_straight", rank), pair(f"{recipe}_resumed", rank)
+        assert largest_difference(straight["end"], resumed["end"]) == 0

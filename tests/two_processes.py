@@ -1,0 +1,95 @@
+"""Run by both processes of a pair: trains every recipe, notes what each process saw and did."""
+
+import os
+from pathlib import Path
+
+import torch
+from lightning import Callback
+from lightning.pytorch.callbacks import ModelCheckpoint
+
+from lightning_gans.__main__ import main
+from tests.conftest import RECIPES, make_comparable, reduced
+
+STEPS = 6  # with 5 critic steps for one of the generator, it moves once
+SPY = {"class_path": "tests.two_processes.Spy"}
+
+
+class Spy(Callback):
+    """Notes the reductions, the latents and, whenever they are to be alike, the state of every process."""
+
+    def __init__(self) -> None:
+        self.reduced: list[int] = []
+        self.latents: list[torch.Tensor] = []
+        self.states: dict[str, dict[str, torch.Tensor]] = {}
+
+    def on_fit_start(self, trainer, pl_module):
+        reduce, latent = trainer.strategy.reduce, pl_module.latent
+
+        def counting_reduce(tensor, *args, **kwargs):
+            self.reduced.append(tensor.numel())
+            return reduce(tensor, *args, **kwargs)
+
+        def noting_latent(size):
+            self.latents.append(latent(size))
+            return self.latents[-1]
+
+        trainer.strategy.reduce, pl_module.latent = counting_reduce, noting_latent
+
+    def on_validation_start(self, trainer, pl_module):
+        self.note("scoring", pl_module)
+
+    def on_save_checkpoint(self, trainer, pl_module, checkpoint):
+        self.note(f"saving {trainer.global_step}", pl_module)
+
+    def on_train_end(self, trainer, pl_module):
+        self.note("end", pl_module)
+
+    def note(self, when, pl_module):
+        self.states[when] = {name: value.clone() for name, value in pl_module.state_dict().items()}
+
+
+class Comparable(Spy):
+    """Also takes away what depends on how a batch is cut."""
+
+    def setup(self, trainer, pl_module, stage):
+        make_comparable(pl_module)
+
+
+def train(recipe: str, folder: Path, devices: int, *options: str, **changes) -> Spy:
+    """Trains a small recipe on one or two processes with 8 images a batch in all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    changes = {"max_epochs": -1, "max_steps": STEPS, "log_every_n_steps": 1, **changes}
+    strategy = "ddp" if devices == 2 else "auto"
+    path = reduced(recipe, folder, devices=devices, strategy=strategy, **changes)
+    cli = main(["fit", "--config", path, f"--data.batch_size={8 // devices}", *options])
+    return next(callback for callback in cli.trainer.callbacks if isinstance(callback, Spy))
+
+
+def compare(recipe: str, folder: Path, devices: int, micro_batches: int) -> Spy:
+    """Trains in float64 what equals one process to rounding."""
+    callbacks = [{"class_path": "tests.two_processes.Comparable"}]
+    option = f"--model.micro_batches={micro_batches}"
+    return train(recipe, folder, devices, option, precision="64-true", callbacks=callbacks)
+
+
+def saver(folder: Path) -> dict:
+    arguments = {"dirpath": str(folder), "filename": "{step}", "every_n_train_steps": 5, "save_top_k": -1}
+    return {"class_path": f"{ModelCheckpoint.__module__}.ModelCheckpoint", "init_args": arguments}
+
+
+def walk(folder: Path) -> None:
+    """All of it; each process writes what its spy saw."""
+    rank = os.environ["LOCAL_RANK"]
+
+    def save(name: str, spy: Spy) -> None:
+        torch.save([spy.reduced, spy.latents, spy.states], folder / f"{name}_{rank}.pt")
+
+    for recipe in RECIPES:
+        for micro_batches in (1, 2):
+            name = f"{recipe}_{micro_batches}"
+            save(name, compare(recipe, folder / name, 2, micro_batches))
+        checkpoints = {"callbacks": [SPY, saver(folder / recipe)], "enable_checkpointing": True}
+        save(f"{recipe}_straight", train(recipe, folder / recipe, 2, max_steps=8, val_check_interval=6, **checkpoints))
+        resume = f"--ckpt_path={folder / recipe / 'step=5.ckpt'}"
+        save(f"{recipe}_resumed", train(recipe, folder / recipe, 2, resume, max_steps=8, callbacks=[SPY]))
+
