@@ -1,0 +1,71 @@
+"""Run by a process of its own: trains every recipe straight, killed and resumed, each in a fork that can be killed."""
+
+import os
+import signal
+from pathlib import Path
+
+from fsspec.implementations.local import LocalFileOpener
+from lightning import Callback
+from lightning.pytorch.callbacks import ModelCheckpoint
+
+from lightning_gans.__main__ import main
+from tests.conftest import RECIPES, reduced
+
+
+class KillAt(Callback):
+    """Ends the process at once when a batch begins, as a power failure would.
+
+    Args:
+        step: Batches taken before.
+    """
+
+    def __init__(self, step: int):
+        self.step = step
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        if trainer.global_step == self.step:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def fit(recipe: str, folder: Path, kill_at: int = -1, **options: object) -> int:
+    """Trains two epochs of 6 batches in a fork, with a checkpoint every 4 steps; returns the signal that ended it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    saver = {"dirpath": str(folder), "filename": "{step}", "every_n_train_steps": 4, "save_top_k": -1}
+    callbacks = [
+        {"class_path": f"{ModelCheckpoint.__module__}.ModelCheckpoint", "init_args": {**saver, "save_last": True}},
+        {"class_path": "tests.killed.KillAt", "init_args": {"step": kill_at}},
+    ]
+    changes = {"callbacks": callbacks, "enable_checkpointing": True, "max_epochs": 2, "max_steps": -1}
+    path = reduced(recipe, folder, limit_train_batches=6, **changes)
+    pid = os.fork()
+    if pid == 0:
+        try:
+            main(["fit", "--config", path, *(f"--{name}={value}" for name, value in options.items())])
+        finally:
+            os._exit(0)
+    return os.WTERMSIG(os.waitpid(pid, 0)[1])
+
+
+def die_in_second_write() -> None:
+    """From now on this process ends in the middle of writing its second `last.ckpt`."""
+    write, written = LocalFileOpener.write, []
+
+    def half(self, data):
+        written.append(self.path.endswith("last.ckpt"))
+        if sum(written) == 2:
+            write(self, data[: len(data) // 2])
+            self.flush()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return write(self, data)
+
+    LocalFileOpener.write = half
+
+
+def walk(folder: Path) -> None:
+    for recipe in RECIPES:
+        assert fit(recipe, folder / recipe / "straight") == 0
+        assert fit(recipe, folder / recipe / "killed", kill_at=10) == signal.SIGKILL
+        assert not (folder / recipe / "killed" / "step=12.ckpt").exists()
+        assert fit(recipe, folder / recipe / "killed", ckpt_path=folder / recipe / "killed" / "step=8.ckpt") == 0
+    die_in_second_write()
+    assert fit(RECIPES[0], folder / "torn") == signal.SIGKILL
