@@ -166,7 +166,7 @@ class GenerativeMetrics(Callback):
                 "reference": getattr(trainer.datamodule, "reference", f"{stage} dataloader"),
                 "num_real": len(real),
                 "num_fake": len(fake),
-                "generator": "moving average (EMA), eval mode",
+                "generator": f"{'last weights' if without_ema(pl_module) else 'moving average (EMA)'}, eval mode",
                 "images": "8 bits per channel, shown to the network in [-1, 1]",
                 "kid_subsets": KID_SUBSETS,
                 "kid_subset_size": min(KID_SUBSET_SIZE, len(real), len(fake)),
@@ -193,7 +193,7 @@ class GenerativeMetrics(Callback):
         for name, score in entry["scores"].items():
             print(f"    {name:<20} {score:.4g}")
         print(
-            f"    {protocol['num_fake']} samples of the EMA generator against {protocol['num_real']} real images "
+            f"    {protocol['num_fake']} samples ({protocol['generator']}) against {protocol['num_real']} real images "
             f"({protocol['reference']})\n"
             f"    features: {protocol['features']} {protocol['features_hash']}, images of 8 bits; KID: "
             f"{protocol['kid_subsets']} subsets of {protocol['kid_subset_size']}, subset seed {protocol['subset_seed']}"
@@ -242,6 +242,11 @@ def append_entry(path: Path, entry: dict[str, Any]) -> None:
     temporary = path.with_name(path.name + ".tmp")
     temporary.write_text(json.dumps(entries, indent=2) + "\n")
     os.replace(temporary, path)
+
+
+def without_ema(module: LightningModule) -> bool:
+    """Whether an adversarial module keeps no moving average, so that its last weights draw the samples."""
+    return getattr(module, "ema_halflife", None) == 0
 
 
 class _Identity(nn.Module):

@@ -1,6 +1,7 @@
 """Command line: `lightning-gans fit --config dcgan_mnist`, or `python -m lightning_gans`."""
 
 import json
+import shlex
 import sys
 import warnings
 from argparse import ArgumentError
@@ -11,13 +12,14 @@ from typing import Any
 import torch
 from lightning import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 import lightning_gans.callbacks
 import lightning_gans.datamodules
 import lightning_gans.models
 import lightning_gans.networks  # noqa: F401  importing a class lets a config name it without its path
-from lightning_gans.messages import is_ours, nearest, usage_message
+from lightning_gans.messages import nearest, own_error, usage_message
 from lightning_gans.precision import fast_precision
 
 RECIPES = Path(__file__).parent / "configs"
@@ -58,9 +60,9 @@ class GANCLI(LightningCLI):
         if (folder / "samples").exists():
             lines += [f"  samples  {folder / 'samples'}"]
         if checkpoint:
-            run = f"--config {folder / 'config.yaml'} --ckpt_path {checkpoint}"
+            run = f"--config {shlex.quote(str(folder / 'config.yaml'))} --ckpt_path {shlex.quote(checkpoint)}"
             more = (
-                f"--trainer.max_epochs {2 * trainer.current_epoch}"
+                f"--trainer.max_epochs {2 * max(1, trainer.current_epoch)}"
                 if trainer.max_steps == -1
                 else f"--trainer.max_steps {2 * trainer.max_steps}"
             )
@@ -91,10 +93,12 @@ def main(args: Sequence[str] | None = None) -> GANCLI:
         )
     except ArgumentError as error:
         fail(usage_message(str(error)), 2)
+    except MisconfigurationException as error:  # what Lightning refuses, such as an accelerator that is not there
+        fail(" ".join(str(error).split()), 1)
     except (ValueError, OSError, FloatingPointError) as error:
-        if not is_ours(error):
+        if not (own := own_error(error)):
             raise
-        fail(str(error), 1)
+        fail(str(own), 1)
     raise AssertionError  # not reached: `fail` leaves
 
 
@@ -132,7 +136,7 @@ def check_checkpoint(verb: str, path: str | None) -> None:
         if not Path(path).is_file():
             raise FileNotFoundError(f"The checkpoint {path} does not exist; look in the run's folder `checkpoints`.")
         try:
-            torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+            torch.load(path, map_location="cpu", weights_only=True, mmap=True)["pytorch-lightning_version"]
         except Exception as error:
             raise ValueError(
                 f"The checkpoint {path} cannot be read ({type(error).__name__}): it is damaged, or no checkpoint; "

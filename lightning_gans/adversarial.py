@@ -112,7 +112,8 @@ class AdversarialModule(LightningModule, ABC):
 
     def latent(self, size: int) -> Tensor:
         """Draws (size, latent_dim) standard normal latents for this generator."""
-        return torch.randn(size, self.generator.latent_dim, device=self.device, dtype=self.dtype)
+        generator: Any = self.generator
+        return torch.randn(size, generator.latent_dim, device=self.device, dtype=self.dtype)  # type: ignore[arg-type]
 
     def players(self) -> dict[str, nn.Module]:
         """Who plays, and with which parameters. Each has its `<player>_loss` and `<player>_optimizer`."""
@@ -132,7 +133,8 @@ class AdversarialModule(LightningModule, ABC):
 
     def descend(self, player: str, batch: Batch) -> None:
         """Steps one player down the gradient of its loss, with every other player frozen."""
-        optimizer = self.optimizers()[list(self.players()).index(player)]
+        optimizers: Any = self.optimizers()
+        optimizer = dict(zip(self.players(), optimizers, strict=True))[player]
         loss = getattr(self, f"{player}_loss")
         total: Terms = {}
         with self.toggled_optimizer(optimizer), self._local_backward():
@@ -199,7 +201,8 @@ class AdversarialModule(LightningModule, ABC):
         self.images_seen += len(batch[0]) * self.trainer.world_size
         self.play(batch)
         self._average_buffers()
-        if self.trainer.log_every_n_steps and self.due(self.trainer.log_every_n_steps):
+        every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if every and self.due(every):
             self._log_terms()
 
     def on_train_end(self) -> None:
@@ -271,8 +274,9 @@ class AdversarialModule(LightningModule, ABC):
 
     def _average_buffers(self) -> None:
         """Makes the processes agree on batch norm's running statistics and their like."""
-        buffers = [buffer for buffer in self.buffers() if buffer.is_floating_point()]
-        if self.trainer.world_size > 1 and buffers:
+        if self.trainer.world_size == 1:
+            return
+        if buffers := [buffer for buffer in self.buffers() if buffer.is_floating_point()]:
             self._average_in_place(buffers)
 
     def _average_in_place(self, tensors: list[Tensor]) -> None:

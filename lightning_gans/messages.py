@@ -6,9 +6,12 @@ import re
 import traceback
 from collections.abc import Iterable
 from importlib import import_module
+from pathlib import Path
 
 from lightning import Trainer
 
+PACKAGE = Path(__file__).parent
+TOP = ("config", "seed_everything", "trainer", "model", "data", "ckpt_path", "print_config")
 PLACES = ("models", "networks", "objectives", "datamodules", "callbacks")
 
 
@@ -18,7 +21,7 @@ def usage_message(message: str) -> str:
         option = match[1]
         classes = re.findall(r"class_path '([\w.]+)'|class_path='([\w.]+)'", message)
         owner = next((path for pair in reversed(classes) for path in pair if path), None)
-        known = parameters(load(owner)) if owner else [f"trainer.{name}" for name in parameters(Trainer)]
+        known = parameters(load(owner)) if owner else [*TOP, *(f"trainer.{name}" for name in parameters(Trainer))]
         where = f" of {owner.rsplit('.', 1)[-1]}" if owner else ""
         return f"`{option}` is not an accepted option{where}{nearest(option, known)}."
     if match := re.search(r"Expected a dot import path string: (\w+)", message):
@@ -36,7 +39,8 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 def parameters(owner: type) -> list[str]:
     """Names of the parameters that a class and its bases take by keyword."""
-    return [name for base in owner.__mro__ for name in inspect.signature(base.__init__).parameters if name != "self"]
+    inits = [vars(base)["__init__"] for base in owner.__mro__ if "__init__" in vars(base)]
+    return [name for init in inits for name in inspect.signature(init).parameters if name != "self"]
 
 
 def class_names() -> list[str]:
@@ -50,7 +54,13 @@ def load(path: str) -> type:
     return getattr(import_module(module), name)
 
 
-def is_ours(error: BaseException) -> bool:
-    """Whether this package raised the error on purpose, so that its sentence says it all without a traceback."""
-    raised_by = traceback.extract_tb(error.__traceback__)[-1].filename
-    return "lightning_gans" in raised_by.replace("\\", "/").split("/") or isinstance(error, SystemExit)
+def own_error(error: BaseException | None) -> BaseException | None:
+    """The error, or the one behind it, that this package raised on purpose: its sentence says it all."""
+    while error and not raised_here(error):
+        error = error.__cause__ or error.__context__
+    return error
+
+
+def raised_here(error: BaseException) -> bool:
+    """Whether the innermost frame of its traceback is one of this package."""
+    return any(PACKAGE in Path(frame.filename).parents for frame in traceback.extract_tb(error.__traceback__)[-1:])

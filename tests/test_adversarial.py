@@ -7,6 +7,7 @@ import torch
 from lightning import Callback
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.plugins import MixedPrecision
 from torch import nn
 
 from lightning_gans import GAN, WGANGP
@@ -239,6 +240,28 @@ def test_mixed_precision_trains_and_keeps_weights_in_float32(fit):
     changed = [not torch.equal(value, before[name]) for name, value in module.state_dict().items() if "weight" in name]
     assert all(changed)
     assert {value.dtype for value in module.state_dict().values()} == {torch.float32}
+
+
+def test_gradients_are_clipped_and_judged_unscaled(fit):
+    class Norms(Callback):
+        norms: list[float] = []
+
+        def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+            gradients = [p.grad for p in pl_module.discriminator.parameters()]
+            self.norms.append(nn.utils.get_total_norm(gradients).item())
+
+    module, scaler = tiny(discriminator_clip=1e-3), torch.amp.GradScaler("cpu", init_scale=2.0**10)
+    fit(module, plugins=[MixedPrecision("16-mixed", "cpu", scaler)], callbacks=[Norms()])
+    assert max(Norms.norms) == pytest.approx(1e-3, rel=1e-2)
+    assert all(value.isfinite().all() for value in module.state_dict().values())
+
+
+def test_a_gradient_that_overflows_under_a_scaler_skips_the_step(fit):
+    module, scaler = tiny(), torch.amp.GradScaler("cpu", init_scale=2.0**127)
+    before = weights(module)
+    fit(module, steps=1, plugins=[MixedPrecision("16-mixed", "cpu", scaler)])
+    assert largest_difference(before, weights(module)) == 0
+    assert scaler.get_scale() < 2.0**127
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,10 @@ def test_each_player_is_reduced_once_a_step(pair, recipe):
         assert gradients.count(sizes["discriminator"]) == STEPS
         assert set(gradients) == set(sizes.values())
         moves = gradients.count(sizes["generator"])
-        assert moves in (STEPS, STEPS // 5) and sum(gradients) == STEPS * sizes["discriminator"] + moves * sizes["generator"]
+        assert (
+            moves in (STEPS, STEPS // 5)
+            and sum(gradients) == STEPS * sizes["discriminator"] + moves * sizes["generator"]
+        )
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

@@ -89,7 +89,17 @@ def walk(folder: Path) -> None:
             name = f"{recipe}_{micro_batches}"
             save(name, compare(recipe, folder / name, 2, micro_batches))
         checkpoints = {"callbacks": [SPY, saver(folder / recipe)], "enable_checkpointing": True}
-        save(f"{recipe}_straight", train(recipe, folder / recipe, 2, max_steps=8, val_check_interval=6, check_val_every_n_epoch=None, **checkpoints))
+        save(
+            f"{recipe}_straight",
+            train(
+                recipe,
+                folder / recipe,
+                2,
+                max_steps=8,
+                val_check_interval=6,
+                check_val_every_n_epoch=None,
+                **checkpoints,
+            ),
+        )
         resume = f"--ckpt_path={folder / recipe / 'step=5.ckpt'}"
         save(f"{recipe}_resumed", train(recipe, folder / recipe, 2, resume, max_steps=8, callbacks=[SPY]))
-

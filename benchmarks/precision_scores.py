@@ -1,0 +1,88 @@
+"""Scores of a recipe in float32 and in bf16, seed by seed.
+
+    python benchmarks/precision_scores.py --recipe dcgan_mnist --seeds 0 1 2
+
+Where the hardware has bf16 the second run of each pair is `bf16-mixed`. Elsewhere, where that takes 10 times as long, the
+rounding of bf16 is reproduced in float32: inputs, weights and outputs of every convolution, linear layer, batch norm and
+activation, and the gradients that flow back through them, are rounded to bf16, while sums run in float32, as autocast has
+it on hardware with bf16.
+"""
+
+import argparse
+import json
+import statistics
+import tempfile
+from pathlib import Path
+
+import torch
+from lightning import Callback, LightningModule, Trainer
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from lightning_gans.__main__ import main as command_line
+from lightning_gans.precision import fast_precision
+
+
+class Round(torch.autograd.Function):
+    """Rounds to bf16, forwards and backwards."""
+
+    @staticmethod
+    def forward(context, x: Tensor) -> Tensor:
+        return x.bfloat16().to(x.dtype)
+
+    @staticmethod
+    def backward(context, gradient: Tensor) -> Tensor:
+        return gradient.bfloat16().to(gradient.dtype)
+
+
+class RoundWeight(nn.Module):
+    def forward(self, weight: Tensor) -> Tensor:
+        return Round.apply(weight)
+
+
+class SimulatedBF16(Callback):
+    """Rounds what autocast computes in bf16."""
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        for player in pl_module.players().values():
+            for module in player.modules():
+                if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+                    parametrize.register_parametrization(module, "weight", RoundWeight(), unsafe=True)
+                if not list(module.children()) and not isinstance(module, RoundWeight):
+                    module.register_forward_pre_hook(lambda module, inputs: tuple(map(Round.apply, inputs)))
+                    module.register_forward_hook(lambda module, inputs, output: Round.apply(output))
+
+
+def score(recipe: str, seed: int, precision: str, folder: str) -> dict[str, float]:
+    """Trains the recipe and returns its last scores."""
+    options = [f"--seed_everything={seed}", f"--trainer.logger.init_args.save_dir={folder}"]
+    if precision == "simulated bf16":
+        options += ["--trainer.precision=32-true", "--trainer.callbacks+=__main__.SimulatedBF16"]
+    else:
+        options += [f"--trainer.precision={precision}"]
+    cli = command_line(["fit", "--config", recipe, *options])
+    return json.loads((Path(cli.trainer.log_dir) / "metrics.json").read_text())[-1]["scores"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--recipe", default="dcgan_mnist")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    args = parser.parse_args()
+    low = "bf16-mixed" if fast_precision()[0] == "bf16-mixed" else "simulated bf16"
+    results: dict[str, list[dict[str, float]]] = {"32-true": [], low: []}
+    with tempfile.TemporaryDirectory() as folder:
+        for seed in args.seeds:
+            for precision, scores in results.items():
+                scores.append(score(args.recipe, seed, precision, folder))
+    print(f"\n{args.recipe}, seeds {args.seeds}: mean (standard deviation)")
+    for precision, scores in results.items():
+        for name in ("fid", "inception_score"):
+            values = [entry[name] for entry in scores]
+            spread = statistics.stdev(values) if len(values) > 1 else float("nan")
+            listed = ", ".join(f"{value:.3f}" for value in values)
+            print(f"{precision:<16} {name:<16} {statistics.mean(values):.3f} ({spread:.3f}): {listed}")
+
+
+if __name__ == "__main__":
+    main()

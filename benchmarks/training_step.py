@@ -1,0 +1,252 @@
+"""Time of a training step: this project's loop against two written by hand.
+
+(a) is the same algorithm on the same networks, batch, optimizers, precision and memory format, logging nothing. (b) is the
+loop of PyTorch's DCGAN tutorial (https://pytorch.org/tutorials/beginner/dcgan_faces_tutorial.html) as a user would write
+it: float32, contiguous memory, one fake batch for both players, nothing frozen, losses printed every 50 steps.
+
+All start from the same weights and train on the same batches of digits, held in memory. They take turns in one process, a
+block of steps each: the loader that feeds this project's `Trainer.fit` is the clock, so whatever Lightning does between
+two batches counts, and while Lightning waits for a batch the others run their blocks. A ratio is the median over the
+rounds, its spread the quartiles; the time is the processor's wherever other programs share it.
+
+    python benchmarks/training_step.py
+"""
+
+import argparse
+import copy
+import logging
+import os
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from statistics import median, quantiles
+from tempfile import TemporaryDirectory
+
+import torch
+from lightning import LightningDataModule, LightningModule, Trainer
+from lightning.pytorch.cli import LightningCLI
+from lightning.pytorch.loggers import CSVLogger
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits, interpolate
+
+from lightning_gans import GAN, callbacks  # noqa: F401  recipes name the callbacks
+from lightning_gans.__main__ import recipe
+from lightning_gans.datamodules import MNISTDataModule
+from lightning_gans.networks import DCGANDiscriminator, DCGANGenerator
+from lightning_gans.precision import fast_precision
+
+BATCH_SIZE = 64
+NUM_BATCHES = 16
+CONTESTANTS = ("ours", "(a)", "(b)")
+STEPS_PER_BLOCK = {"dcgan64": 2, "dcgan_mnist": 25}
+
+Block = list[Tensor]
+Clock = Callable[[], float]
+
+
+def dcgan64() -> GAN:
+    """DCGAN as in the paper, but for its batch of 128."""
+    return GAN(generator=DCGANGenerator(size=64), discriminator=DCGANDiscriminator(size=64))
+
+
+def dcgan_mnist() -> LightningModule:
+    """The recipe's module."""
+    cli = LightningCLI(
+        LightningModule,
+        LightningDataModule,
+        subclass_mode_model=True,
+        subclass_mode_data=True,
+        auto_configure_optimizers=False,
+        save_config_callback=None,
+        run=False,
+        args=["--config", recipe("dcgan_mnist")],
+    )
+    return cli.model
+
+
+CASES = {"dcgan64": dcgan64, "dcgan_mnist": dcgan_mnist}
+
+
+def real_batches(like: Tensor) -> Block:
+    """Digits in the shape of a generated batch."""
+    data = MNISTDataModule(batch_size=BATCH_SIZE)
+    data.setup("fit")
+    _, channels, *size = like.shape
+    images = [data.training[torch.arange(i, i + BATCH_SIZE)][0] for i in range(0, NUM_BATCHES * BATCH_SIZE, BATCH_SIZE)]
+    return [interpolate(image, size, mode="bilinear").repeat(1, channels, 1, 1) for image in images]
+
+
+class ByHand:
+    """Contestant (a): what the module does, as plain PyTorch."""
+
+    def __init__(self, module: GAN, precision: str):
+        self.generator = copy.deepcopy(module.generator)
+        self.discriminator = copy.deepcopy(module.discriminator)
+        self.generator_ema = copy.deepcopy(module.generator).requires_grad_(False)
+        self.generator_optimizer = module.generator_optimizer(self.generator.parameters())
+        self.discriminator_optimizer = module.discriminator_optimizer(self.discriminator.parameters())
+        self.objective = module.objective
+        self.halflife = 1000 * module.ema_halflife
+        self.precision = precision
+        self.images_seen = 0
+
+    def autocast(self) -> AbstractContextManager:
+        return torch.autocast("cpu", torch.bfloat16) if self.precision == "bf16-mixed" else nullcontext()
+
+    def step(self, real: Tensor) -> None:
+        self.generator.requires_grad_(False)
+        self.discriminator.requires_grad_(True)
+        self.discriminator_optimizer.zero_grad()
+        with self.autocast():
+            fake = self.generator(torch.randn(len(real), self.generator.latent_dim))
+            loss = self.objective.discriminator(self.discriminator(real), self.discriminator(fake))
+        loss.backward()
+        self.discriminator_optimizer.step()
+
+        self.generator.requires_grad_(True)
+        self.discriminator.requires_grad_(False)
+        self.generator_optimizer.zero_grad()
+        with self.autocast():
+            fake = self.generator(torch.randn(len(real), self.generator.latent_dim))
+            loss = self.objective.generator(self.discriminator(fake))
+        loss.backward()
+        self.generator_optimizer.step()
+        self.average(len(real))
+
+    @torch.no_grad()
+    def average(self, images: int) -> None:
+        self.images_seen += images
+        weight = 1 - 0.5 ** (images / min(self.halflife, 0.05 * self.images_seen))
+        torch._foreach_lerp_([*self.generator_ema.parameters()], [*self.generator.parameters()], weight)
+        for average, latest in zip(self.generator_ema.buffers(), self.generator.buffers(), strict=True):
+            average.lerp_(latest, weight) if average.is_floating_point() else average.copy_(latest)
+
+
+class Tutorial:
+    """Contestant (b): the tutorial's loop."""
+
+    def __init__(self, module: GAN):
+        self.netG = contiguous(module.generator)
+        self.netD = contiguous(module.discriminator)
+        self.optimizerD = torch.optim.Adam(self.netD.parameters(), lr=0.0002, betas=(0.5, 0.999))
+        self.optimizerG = torch.optim.Adam(self.netG.parameters(), lr=0.0002, betas=(0.5, 0.999))
+        self.steps = 0
+
+    def step(self, real: Tensor) -> None:
+        self.netD.zero_grad()
+        label = torch.full((len(real),), 1.0)
+        lossD_real = binary_cross_entropy_with_logits(self.netD(real), label)
+        lossD_real.backward()
+        fake = self.netG(torch.randn(len(real), self.netG.latent_dim))
+        label.fill_(0.0)
+        lossD_fake = binary_cross_entropy_with_logits(self.netD(fake.detach()), label)
+        lossD_fake.backward()
+        self.optimizerD.step()
+
+        self.netG.zero_grad()
+        label.fill_(1.0)
+        lossG = binary_cross_entropy_with_logits(self.netD(fake), label)
+        lossG.backward()
+        self.optimizerG.step()
+        if self.steps % 50 == 0:
+            f"{lossD_real.item() + lossD_fake.item():.4f} {lossG.item():.4f}"
+        self.steps += 1
+
+
+def contiguous(network: nn.Module) -> nn.Module:
+    return copy.deepcopy(network).to(memory_format=torch.contiguous_format)
+
+
+class Turns:
+    """The batches of this project's loop. The other contestants run, and the times are taken, in between."""
+
+    def __init__(self, batches: Block, rivals: dict[str, ByHand | Tutorial], rounds: int, steps: int):
+        self.batches = batches
+        self.rivals = rivals
+        self.rounds = rounds
+        self.steps = steps
+        self.seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in CONTESTANTS}  # wall, processor
+
+    def __len__(self) -> int:
+        return (self.rounds + 1) * self.steps + 1  # the last stops the clock of the block before
+
+    def __iter__(self) -> Iterator[Tensor]:
+        for turn in range(self.rounds + 1):
+            order = CONTESTANTS[turn % 3 :] + CONTESTANTS[: turn % 3]
+            for name in order if turn % 2 else order[::-1]:
+                block = [self.batches[(turn * self.steps + step) % NUM_BATCHES] for step in range(self.steps)]
+                start = time.perf_counter(), time.process_time()
+                if name == "ours":
+                    yield from block
+                else:
+                    for batch in block:
+                        self.rivals[name].step(batch)
+                stop = time.perf_counter(), time.process_time()
+                if turn:  # the first warms up
+                    self.seconds[name].append(tuple((b - a) / self.steps for a, b in zip(start, stop, strict=True)))
+        yield self.batches[0]
+
+
+def compete(module: GAN, precision: str, rounds: int, steps: int) -> dict[str, list[tuple[float, float]]]:
+    """Wall and processor seconds per step of each contestant in each round."""
+    rivals = {"(a)": ByHand(module, precision), "(b)": Tutorial(module)}
+    with torch.no_grad():
+        batches = real_batches(copy.deepcopy(module.generator)(torch.zeros(2, module.generator.latent_dim)))
+    turns = Turns(batches, rivals, rounds, steps)
+    with TemporaryDirectory() as folder:
+        trainer = Trainer(
+            max_epochs=1,
+            accelerator="cpu",
+            precision=precision,
+            logger=CSVLogger(folder),
+            enable_checkpointing=False,
+            enable_model_summary=False,
+            enable_progress_bar=False,
+        )
+        trainer.fit(module, turns)
+    return turns.seconds
+
+
+def compared(seconds: dict[str, list[tuple[float, float]]], clock: int) -> Iterator[str]:
+    """The cells of the table: milliseconds of ours, then of each rival with the ratio and its quartiles."""
+    ours = [times[clock] for times in seconds["ours"]]
+    yield f"{1000 * median(ours):.1f}"
+    for name in CONTESTANTS[1:]:
+        theirs = [times[clock] for times in seconds[name]]
+        ratios = [own / other for own, other in zip(ours, theirs, strict=True)]
+        low, middle, high = quantiles(ratios, n=4)
+        yield f"{1000 * median(theirs):.1f}"
+        yield f"{middle:.3f} ({low:.3f}-{high:.3f})"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--case", choices=[*CASES, "all"], default="all")
+    parser.add_argument("--blocks", type=int, default=15, help="blocks per contestant")
+    parser.add_argument("--steps-per-block", type=int, help="by default some seconds' worth")
+    parser.add_argument("--threads", type=int, help="by default PyTorch's own choice")
+    parser.add_argument("--precision", choices=["32-true", "bf16-mixed"], help="by default the command line's choice")
+    options = parser.parse_args()
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="lightning")
+    precision, why = (options.precision, "as asked for") if options.precision else fast_precision("cpu")
+    print(f"precision {precision}, {why}; {torch.get_num_threads()} threads, load {os.getloadavg()[0]:.1f}")
+    columns = ("case", "time", "precision", "ours, ms", "(a), ms", "ours/(a)", "(b), ms", "ours/(b)")
+    widths = (11, 9, 10, 8, 8, 19, 8, 19)
+    print("|" + "|".join(f" {cell:{width}} " for cell, width in zip(columns, widths, strict=True)) + "|")
+    print("|" + "|".join("-" * (width + 2) for width in widths) + "|")
+    for case in CASES if options.case == "all" else [options.case]:
+        torch.manual_seed(0)
+        steps = options.steps_per_block or STEPS_PER_BLOCK[case]
+        seconds = compete(CASES[case](), precision, options.blocks, steps)
+        for clock, name in enumerate(("wall", "processor")):
+            cells = (case, name, precision, *compared(seconds, clock))
+            print("|" + "|".join(f" {cell:{width}} " for cell, width in zip(cells, widths, strict=True)) + "|")
+
+
+if __name__ == "__main__":
+    main()

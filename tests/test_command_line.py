@@ -1,0 +1,333 @@
+"""The command line: what it runs, what it writes and how it refuses."""
+
+import io
+import json
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+from lightning_gans.__main__ import main
+from lightning_gans.messages import nearest, own_error
+from tests.conftest import RECIPES, reduced
+
+
+class Run(NamedTuple):
+    """A run of two steps: its recipe, its folder, its last checkpoint and what it printed."""
+
+    recipe: str
+    folder: Path
+    checkpoint: Path
+    printed: str
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Run:
+    folder = tmp_path_factory.mktemp("a folder with spaces")
+    checkpoints = {"class_path": "lightning.pytorch.callbacks.ModelCheckpoint", "init_args": {"save_last": True}}
+    recipe = reduced(
+        "gan_mnist",
+        folder,
+        max_steps=2,
+        precision=None,
+        logger={"class_path": "lightning.pytorch.loggers.CSVLogger", "init_args": {"save_dir": str(folder)}},
+        callbacks=[
+            {"class_path": "SampleGrid", "init_args": {"num_images": 4}},
+            {"class_path": "GenerativeMetrics", "init_args": {"every_kimg": 0.016}},
+            {"class_path": "SampleWriter"},
+            checkpoints,
+        ],
+        enable_checkpointing=True,
+        limit_predict_batches=2,
+        limit_test_batches=2,
+    )
+    with redirect_stdout(io.StringIO()) as printed:
+        main(["fit", "--config", recipe])
+    run_folder = folder / "lightning_logs" / "version_0"
+    return Run(recipe, run_folder, run_folder / "checkpoints" / "last.ckpt", printed.getvalue())
+
+
+@pytest.fixture
+def small(tmp_path) -> str:
+    return reduced("gan_mnist", tmp_path, max_steps=1)
+
+
+@pytest.fixture
+def refused(capsys) -> Callable[..., str]:
+    """Runs the command line, which must refuse, and returns its sentence."""
+
+    def refused(*args: str, code: int) -> str:
+        with pytest.raises(SystemExit) as exit:
+            main(args)
+        assert exit.value.code == code
+        captured = capsys.readouterr()
+        assert "Traceback" not in captured.out + captured.err
+        lines = captured.err.strip().splitlines()
+        assert sum(line.startswith("lightning-gans: ") for line in lines) == 1
+        assert lines[-1].startswith("lightning-gans: ") and lines[-1].endswith(".")
+        return lines[-1]
+
+    return refused
+
+
+def edited(recipe: str, place: str, value: Any) -> str:
+    """Sets one entry of a recipe, named by its dotted place in the file."""
+    content = yaml.safe_load(Path(recipe).read_text())
+    *parents, last = place.split(".")
+    node = content
+    for parent in parents:
+        node = node[parent]
+    node[last] = value
+    Path(recipe).write_text(yaml.safe_dump(content))
+    return recipe
+
+
+# Recipes.
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_shipped_recipe_is_found_by_its_name(name, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as exit:
+        main(["fit", "--config", name, "--print_config"])
+    assert exit.value.code == 0
+    printed = yaml.safe_load(capsys.readouterr().out)
+    assert printed["trainer"]["logger"]["init_args"]["name"] == name
+
+
+def test_an_unknown_recipe_lists_the_shipped_ones_and_the_nearest(refused):
+    sentence = refused("fit", "--config", "dcgan_mnits", code=1)
+    assert "got dcgan_mnits, the nearest is `dcgan_mnist`;" in sentence
+    assert f"shipped are {', '.join(RECIPES)}." in sentence
+
+
+def test_a_word_that_is_like_nothing_has_no_nearest():
+    assert nearest("xyzzy", ["generator", "discriminator"]) == ""
+
+
+def test_a_printed_recipe_is_a_recipe(small, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        main(["fit", "--config", small, "--model.n_critic", "3", "--print_config"])
+    printed = tmp_path / "printed.yaml"
+    printed.write_text(capsys.readouterr().out)
+    assert main(["fit", f"--config={printed}"]).model.n_critic == 3
+
+
+def test_the_recipe_that_a_run_saved_runs_again(run, tmp_path):
+    again = main(
+        ["fit", "--config", str(run.folder / "config.yaml"), "--trainer.logger.save_dir", str(tmp_path)]
+    ).model.generator.state_dict()
+    checkpoint = torch.load(run.checkpoint, weights_only=True)["state_dict"]
+    assert all(torch.equal(value, checkpoint[f"generator.{name}"]) for name, value in again.items())
+
+
+# Refusals: one sentence, no traceback, a code that is not 0.
+
+
+@pytest.mark.parametrize(
+    ("option", "sentence"),
+    [
+        ("--model.n_critc=2", "`n_critc` is not an accepted option of GAN, the nearest is `n_critic`."),
+        (
+            "--model.generator.widths=2",
+            "`widths` is not an accepted option of MLPGenerator, the nearest is `width`.",
+        ),
+        ("--data.sizes=28", "`sizes` is not an accepted option of MNISTDataModule, the nearest is `size`."),
+        ("--trainer.max_step=2", "`trainer.max_step` is not an accepted option, the nearest is `trainer.max_steps`."),
+        ("--seed_evrything=2", "`seed_evrything` is not an accepted option, the nearest is `seed_everything`."),
+        ("--model=WGANPG", "`WGANPG` is no class of this package, the nearest is `WGANGP`."),
+        ("--model.objective=Hing", "`Hing` is no class of this package, the nearest is `Hinge`."),
+    ],
+)
+def test_a_misspelt_word_on_the_command_line_is_refused_with_the_nearest(option, sentence, small, refused):
+    assert refused("fit", "--config", small, option, code=2).endswith(sentence)
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "sentence"),
+    [
+        ("models", "GAN", "`models` is not an accepted option, the nearest is `model`."),
+        ("model.init_args.n_critc", 2, "`n_critc` is not an accepted option of GAN, the nearest is `n_critic`."),
+        (
+            "model.init_args.generator.init_args.widths",
+            2,
+            "`widths` is not an accepted option of MLPGenerator, the nearest is `width`.",
+        ),
+        (
+            "model.init_args.generator_optimizer.init_args.beta",
+            [0.5, 0.9],
+            "`beta` is not an accepted option of Adam, the nearest is `betas`.",
+        ),
+        ("data.init_args.sizes", 28, "`sizes` is not an accepted option of MNISTDataModule, the nearest is `size`."),
+        ("trainer.max_step", 2, "`trainer.max_step` is not an accepted option, the nearest is `trainer.max_steps`."),
+        (
+            "trainer.callbacks",
+            [{"class_path": "SampleGrid", "init_args": {"every_kim": 1}}],
+            "`every_kim` is not an accepted option of SampleGrid, the nearest is `every_kimg`.",
+        ),
+        (
+            "trainer.callbacks",
+            [{"class_path": "SampleGird"}],
+            "`SampleGird` is no class of this package, the nearest is `SampleGrid`.",
+        ),
+        ("model.class_path", "GANN", "`GANN` is no class of this package, the nearest is `GAN`."),
+    ],
+)
+def test_a_misspelt_word_in_a_recipe_is_refused_with_the_nearest(place, value, sentence, small, refused):
+    assert refused("fit", "--config", edited(small, place, value), code=2).endswith(sentence)
+
+
+@pytest.mark.parametrize(
+    ("option", "sentence"),
+    [
+        ("--model.n_critic=0", "`n_critic` must be at least 1, got 0."),
+        ("--data.batch_size=0", "`batch_size` must be at least 1, got 0."),
+        ("--data.batch_size=20000", "at most the 10000 training images, got 20000 x 1 = 20000: lower `batch_size`."),
+        ("--trainer.gradient_clip_val=1", "or switch to automatic optimization."),
+    ],
+)
+def test_an_impossible_value_is_refused_with_its_reason(option, sentence, small, refused):
+    assert sentence.rstrip(".") in refused("fit", "--config", small, option, code=1)
+
+
+def test_an_unreadable_image_is_refused_by_name(small, tmp_path, refused):
+    image = tmp_path / "images" / "broken.png"
+    image.parent.mkdir()
+    image.write_bytes(b"no picture")
+    folder = {"folder": str(image.parent), "size": 28, "channels": 1, "batch_size": 1}
+    recipe = edited(small, "data", {"class_path": "ImageFolderDataModule", "init_args": folder})
+    assert f"{image} is not a readable image" in refused("fit", "--config", recipe, code=1)
+
+
+def test_a_missing_mnist_folder_is_refused_with_the_remedy(small, tmp_path, refused):
+    sentence = refused("fit", "--config", small, "--data.folder", str(tmp_path / "none"), code=1)
+    assert str(tmp_path / "none") in sentence and "pass `download=true`" in sentence
+
+
+@pytest.mark.parametrize("verb", ["validate", "test", "predict"])
+def test_what_needs_a_trained_model_asks_for_its_checkpoint(verb, small, refused):
+    assert f"`{verb}` needs a trained model: add --ckpt_path" in refused(verb, "--config", small, code=1)
+
+
+@pytest.mark.parametrize("verb", ["fit", "predict"])
+def test_a_missing_checkpoint_is_refused(verb, small, refused):
+    sentence = refused(verb, "--config", small, "--ckpt_path", "none.ckpt", code=1)
+    assert "The checkpoint none.ckpt does not exist" in sentence
+
+
+@pytest.mark.parametrize("kept", [0, 100, 0.5, 0.99])
+def test_a_damaged_checkpoint_is_refused(kept, run, tmp_path, refused):
+    whole = run.checkpoint.read_bytes()
+    damaged = tmp_path / "damaged.ckpt"
+    damaged.write_bytes(whole[: kept if isinstance(kept, int) else int(kept * len(whole))])
+    sentence = refused("predict", "--config", run.recipe, "--ckpt_path", str(damaged), code=1)
+    assert f"The checkpoint {damaged} cannot be read" in sentence and "damaged" in sentence
+
+
+def test_a_file_of_weights_alone_is_no_checkpoint(run, tmp_path, refused):
+    torch.save({"weight": torch.zeros(1)}, tmp_path / "weights.pt")
+    sentence = refused("predict", "--config", run.recipe, "--ckpt_path", str(tmp_path / "weights.pt"), code=1)
+    assert "or no checkpoint" in sentence
+
+
+def test_errors_of_other_code_keep_their_traceback(small, tmp_path, monkeypatch):
+    (tmp_path / "their_gan.py").write_text(
+        "from lightning_gans import GAN\n\n\nclass TheirGAN(GAN):\n"
+        "    def generator_loss(self, batch):\n        raise ValueError('theirs')\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ValueError, match="theirs"):
+        main(["fit", "--config", edited(small, "model.class_path", "their_gan.TheirGAN")])
+
+
+def test_an_error_is_told_by_where_it_was_raised():
+    try:
+        int("x")
+    except ValueError as error:
+        assert own_error(error) is None
+
+
+# Runs.
+
+
+def test_a_run_ends_with_its_scores_its_pictures_and_how_to_go_on(run):
+    scores = json.loads((run.folder / "metrics.json").read_text())[-1]["scores"]
+    assert f"fid {scores['fid']:.4g}" in run.printed
+    assert "Trained on 0.016 thousand images." in run.printed
+    assert str(run.folder / "samples") in run.printed and list((run.folder / "samples").glob("fake_*.png"))
+    assert re.search(r"^  go on .*lightning-gans fit ", run.printed, re.MULTILINE)
+    assert re.search(r"^  draw .*lightning-gans predict ", run.printed, re.MULTILINE)
+
+
+def test_the_command_to_go_on_goes_on(run, tmp_path):
+    go_on = re.search(r"  go on +lightning-gans (.*)", run.printed)
+    more = main([*shlex.split(go_on[1]), "--trainer.logger.save_dir", str(tmp_path)])
+    assert (more.trainer.global_step, more.model.images_seen) == (4, 32)
+
+
+def test_the_precision_that_was_chosen_is_printed_with_its_reason(run):
+    assert re.match(r"precision: (bf16-mixed|32-true), since .* \(--trainer.precision overrides this\)\n", run.printed)
+
+
+def predict(run: Run, folder: Path, *args: str) -> np.ndarray:
+    """What the printed command draws into a folder."""
+    draw = re.search(r"  draw +lightning-gans (.*)", run.printed)
+    main([*shlex.split(draw[1]), "--trainer.logger.save_dir", str(folder), *args])
+    with np.load(folder / "lightning_logs" / "version_0" / "samples.npz") as arrays:
+        return arrays["image"]
+
+
+def test_predict_writes_samples_as_an_array_and_a_picture(run, tmp_path):
+    image = predict(run, tmp_path)
+    assert (image.shape, image.dtype) == ((16, 28, 28, 1), np.uint8)
+    with Image.open(tmp_path / "lightning_logs" / "version_0" / "samples.png") as picture:
+        assert picture.size == (4 * 30 + 2, 4 * 30 + 2)
+
+
+def test_predict_draws_the_same_samples_from_the_same_seed_alone(run, tmp_path):
+    first, again = predict(run, tmp_path / "first"), predict(run, tmp_path / "again")
+    other = predict(run, tmp_path / "other", "--seed_everything", "1")
+    assert (first == again).all() and (first != other).any()
+
+
+def test_predict_overwrites_nothing(run, tmp_path, refused):
+    callbacks = [{"class_path": "SampleWriter", "init_args": {"folder": str(tmp_path)}}]
+    recipe = edited(reduced("gan_mnist", tmp_path), "trainer.callbacks", callbacks)
+    (tmp_path / "samples.npz").write_bytes(b"precious")
+    sentence = refused("predict", "--config", recipe, "--ckpt_path", str(run.checkpoint), code=1)
+    assert f"`{tmp_path / 'samples.npz'}` exists already" in sentence
+    assert (tmp_path / "samples.npz").read_bytes() == b"precious"
+    assert not (tmp_path / "samples.png").exists()
+
+
+def test_test_scores_a_checkpoint(run, tmp_path):
+    args = ["--config", str(run.folder / "config.yaml"), "--ckpt_path", str(run.checkpoint)]
+    main(["test", *args, "--trainer.logger.save_dir", str(tmp_path)])
+    (entry,) = json.loads((tmp_path / "lightning_logs" / "version_0" / "metrics.json").read_text())
+    assert (entry["stage"], entry["kimg"], entry["protocol"]["num_fake"]) == ("test", 0.016, 16)
+
+
+# Processes of their own: exit codes as a shell sees them.
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "words"),
+    [(["--help"], 0, "fit"), (["fit", "--config", "no_such_recipe"], 1, "shipped are")],
+)
+def test_the_program_leaves_with_its_code(args, code, words, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "lightning_gans", *args], cwd=tmp_path, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == code
+    assert words in done.stdout + done.stderr and "Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir())
