@@ -2,10 +2,10 @@
 
     python benchmarks/precision_scores.py --recipe dcgan_mnist --seeds 0 1 2
 
-Where the hardware has bf16 the second run of each pair is `bf16-mixed`. Elsewhere, where that takes 10 times as long, the
-rounding of bf16 is reproduced in float32: inputs, weights and outputs of every convolution, linear layer, batch norm and
-activation, and the gradients that flow back through them, are rounded to bf16, while sums run in float32, as autocast has
-it on hardware with bf16.
+Where the hardware has bf16 the second run of each pair is `bf16-mixed`. Elsewhere, where that takes 10 times as
+long, the rounding of bf16 is reproduced in float32: inputs, weights and outputs of every convolution, linear layer,
+batch norm and activation, and the gradients that flow back through them, are rounded to bf16, while sums run in
+float32, as autocast has it on hardware with bf16.
 """
 
 import argparse

@@ -1,13 +1,14 @@
 """Time of a training step: this project's loop against two written by hand.
 
-(a) is the same algorithm on the same networks, batch, optimizers, precision and memory format, logging nothing. (b) is the
-loop of PyTorch's DCGAN tutorial (https://pytorch.org/tutorials/beginner/dcgan_faces_tutorial.html) as a user would write
-it: float32, contiguous memory, one fake batch for both players, nothing frozen, losses printed every 50 steps.
+(a) is the same algorithm on the same networks, batch, optimizers, precision and memory format, logging nothing. (b) is
+the loop of PyTorch's DCGAN tutorial (https://pytorch.org/tutorials/beginner/dcgan_faces_tutorial.html) as a user would
+write it: float32, contiguous memory, one fake batch for both players, nothing frozen, losses read every 50 steps.
 
-All start from the same weights and train on the same batches of digits, held in memory. They take turns in one process, a
-block of steps each: the loader that feeds this project's `Trainer.fit` is the clock, so whatever Lightning does between
-two batches counts, and while Lightning waits for a batch the others run their blocks. A ratio is the median over the
-rounds, its spread the quartiles; the time is the processor's wherever other programs share it.
+All start from the same weights and train on the same batches of digits, held in memory. They take turns in one process,
+a block of steps each: the loader that feeds this project's `Trainer.fit` is the clock, so whatever Lightning does
+between two batches counts, and while Lightning waits for a batch the others run their blocks. A ratio is the median
+over the rounds, with its quartiles. On a machine that other programs use as well, take `--threads 1` and the
+processor's time.
 
     python benchmarks/training_step.py
 """
@@ -20,7 +21,6 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 from statistics import median, quantiles
 from tempfile import TemporaryDirectory
 
@@ -39,6 +39,7 @@ from lightning_gans.precision import fast_precision
 
 BATCH_SIZE = 64
 NUM_BATCHES = 16
+LATENT_DIM = 100  # of both cases
 CONTESTANTS = ("ours", "(a)", "(b)")
 STEPS_PER_BLOCK = {"dcgan64": 2, "dcgan_mnist": 25}
 
@@ -51,7 +52,7 @@ def dcgan64() -> GAN:
     return GAN(generator=DCGANGenerator(size=64), discriminator=DCGANDiscriminator(size=64))
 
 
-def dcgan_mnist() -> LightningModule:
+def dcgan_mnist() -> GAN:
     """The recipe's module."""
     cli = LightningCLI(
         LightningModule,
@@ -63,6 +64,7 @@ def dcgan_mnist() -> LightningModule:
         run=False,
         args=["--config", recipe("dcgan_mnist")],
     )
+    assert isinstance(cli.model, GAN)
     return cli.model
 
 
@@ -100,7 +102,7 @@ class ByHand:
         self.discriminator.requires_grad_(True)
         self.discriminator_optimizer.zero_grad()
         with self.autocast():
-            fake = self.generator(torch.randn(len(real), self.generator.latent_dim))
+            fake = self.generator(torch.randn(len(real), LATENT_DIM))
             loss = self.objective.discriminator(self.discriminator(real), self.discriminator(fake))
         loss.backward()
         self.discriminator_optimizer.step()
@@ -109,7 +111,7 @@ class ByHand:
         self.discriminator.requires_grad_(False)
         self.generator_optimizer.zero_grad()
         with self.autocast():
-            fake = self.generator(torch.randn(len(real), self.generator.latent_dim))
+            fake = self.generator(torch.randn(len(real), LATENT_DIM))
             loss = self.objective.generator(self.discriminator(fake))
         loss.backward()
         self.generator_optimizer.step()
@@ -139,7 +141,7 @@ class Tutorial:
         label = torch.full((len(real),), 1.0)
         lossD_real = binary_cross_entropy_with_logits(self.netD(real), label)
         lossD_real.backward()
-        fake = self.netG(torch.randn(len(real), self.netG.latent_dim))
+        fake = self.netG(torch.randn(len(real), LATENT_DIM))
         label.fill_(0.0)
         lossD_fake = binary_cross_entropy_with_logits(self.netD(fake.detach()), label)
         lossD_fake.backward()
@@ -185,21 +187,22 @@ class Turns:
                         self.rivals[name].step(batch)
                 stop = time.perf_counter(), time.process_time()
                 if turn:  # the first warms up
-                    self.seconds[name].append(tuple((b - a) / self.steps for a, b in zip(start, stop, strict=True)))
+                    wall, processor = ((b - a) / self.steps for a, b in zip(start, stop, strict=True))
+                    self.seconds[name].append((wall, processor))
         yield self.batches[0]
 
 
 def compete(module: GAN, precision: str, rounds: int, steps: int) -> dict[str, list[tuple[float, float]]]:
     """Wall and processor seconds per step of each contestant in each round."""
-    rivals = {"(a)": ByHand(module, precision), "(b)": Tutorial(module)}
+    rivals: dict[str, ByHand | Tutorial] = {"(a)": ByHand(module, precision), "(b)": Tutorial(module)}
     with torch.no_grad():
-        batches = real_batches(copy.deepcopy(module.generator)(torch.zeros(2, module.generator.latent_dim)))
+        batches = real_batches(copy.deepcopy(module.generator)(torch.zeros(2, LATENT_DIM)))
     turns = Turns(batches, rivals, rounds, steps)
     with TemporaryDirectory() as folder:
         trainer = Trainer(
             max_epochs=1,
             accelerator="cpu",
-            precision=precision,
+            precision=precision,  # type: ignore[arg-type]  # Lightning types it as the list of its names
             logger=CSVLogger(folder),
             enable_checkpointing=False,
             enable_model_summary=False,
@@ -231,7 +234,8 @@ def main() -> None:
     options = parser.parse_args()
     if options.threads:
         torch.set_num_threads(options.threads)
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    for name in ("pytorch", "fabric"):
+        logging.getLogger(f"lightning.{name}").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="lightning")
     precision, why = (options.precision, "as asked for") if options.precision else fast_precision("cpu")
     print(f"precision {precision}, {why}; {torch.get_num_threads()} threads, load {os.getloadavg()[0]:.1f}")

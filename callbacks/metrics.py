@@ -212,6 +212,8 @@ def compute_scores(
 
     Leaves the global random number generator as it found it.
     """
+    if real.device.type == "mps":  # has no float64
+        real, fake, fake_logits = real.cpu(), fake.cpu(), None if fake_logits is None else fake_logits.cpu()
     local: dict[str, Any] = {"sync_on_compute": False}  # the features are those of all processes
     in_float32 = torch.autocast(real.device.type, enabled=False)
     with torch.random.fork_rng(devices=[]), in_float32, warnings.catch_warnings():

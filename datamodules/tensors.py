@@ -1,6 +1,5 @@
 """Data sets that live in memory: a batch is one indexing, its order a function of the seed and the epoch."""
 
-import os
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sized
@@ -11,6 +10,8 @@ from jaxtyping import Float32, Int64, UInt8
 from lightning import LightningDataModule, Trainer
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
+
+from lightning_gans.randomness import global_seed
 
 
 class TensorImages(Dataset):
@@ -123,6 +124,7 @@ class TensorDataModule(LightningDataModule, ABC):
         if batch_size < 1:
             raise ValueError(f"`batch_size` must be at least 1, got {batch_size}.")
         self.batch_size = batch_size
+        self.seed: int | None = None  # of the order of training, kept by a resumed run
 
     @abstractmethod
     def load(self) -> tuple[TensorImages, TensorImages]:
@@ -133,13 +135,19 @@ class TensorDataModule(LightningDataModule, ABC):
             self.training, self.evaluation = self.load()
 
     def train_dataloader(self) -> DataLoader:
-        seed = int(os.environ.get("PL_GLOBAL_SEED", 0))
-        sampler = TrainingBatches(self.training, self.batch_size, *self.processes(), seed)
+        self.seed = global_seed() if self.seed is None else self.seed
+        sampler = TrainingBatches(self.training, self.batch_size, *self.processes(), self.seed)
         if self.trainer is not None:
             sampler.skip = batches_done(self.trainer)
             # Lightning cannot know that a sampler continues, and warns of every checkpoint in mid-epoch.
             warnings.filterwarnings("ignore", "You're resuming from a checkpoint that ended before the epoch ended")
         return self.loader(self.training, sampler)
+
+    def state_dict(self) -> dict[str, int | None]:
+        return {"seed": self.seed}
+
+    def load_state_dict(self, state_dict: dict[str, int | None]) -> None:
+        self.seed = state_dict["seed"]
 
     def val_dataloader(self) -> DataLoader:
         return self.loader(self.evaluation, EvaluationBatches(self.evaluation, self.batch_size, *self.processes()))

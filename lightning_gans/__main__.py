@@ -1,6 +1,5 @@
 """Command line: `lightning-gans fit --config dcgan_mnist`, or `python -m lightning_gans`."""
 
-import json
 import shlex
 import sys
 import warnings
@@ -42,6 +41,9 @@ class GANCLI(LightningCLI):
             say(f"precision: {kwargs['precision']}, since {why} (--trainer.precision overrides this)")
         return super().instantiate_trainer(**kwargs)
 
+    def before_predict(self) -> None:
+        self.config_init["predict"]["return_predictions"] = False  # callbacks have them; all at once may not fit
+
     def after_fit(self) -> None:
         trainer = self.trainer
         folder = Path(trainer.log_dir or trainer.default_root_dir)
@@ -54,9 +56,7 @@ class GANCLI(LightningCLI):
             else "Trained."
         ]
         if (folder / "metrics.json").exists():
-            scores = json.loads((folder / "metrics.json").read_text())[-1]["scores"]
-            lines += ["  scores   " + ", ".join(f"{name} {value:.4g}" for name, value in scores.items())]
-            lines += [f"           with their protocol in {folder / 'metrics.json'}"]
+            lines += [f"  scores   {folder / 'metrics.json'}, the last ones above"]
         if (folder / "samples").exists():
             lines += [f"  samples  {folder / 'samples'}"]
         if checkpoint:
@@ -79,6 +79,7 @@ def main(args: Sequence[str] | None = None) -> GANCLI:
     args = sys.argv[1:] if args is None else list(args)
     warnings.filterwarnings("ignore", "LightningCLI's args parameter")
     warnings.filterwarnings("ignore", ".*isinstance.treespec, LeafSpec.*")
+    warnings.filterwarnings("ignore", "The dirpath has changed from")  # each run has its own folder
     strict = {"exit_on_error": False, "allow_abbrev": False}
     try:
         return GANCLI(
@@ -154,5 +155,10 @@ def fail(sentence: str, code: int) -> None:
     raise SystemExit(code)
 
 
-if __name__ == "__main__":
+def program() -> None:
+    """The command `lightning-gans`; what it returned would be its exit code."""
     main()
+
+
+if __name__ == "__main__":
+    program()

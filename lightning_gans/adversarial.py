@@ -8,13 +8,15 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from typing import Any
 
 import torch
 from lightning import LightningModule
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
-from lightning.pytorch.strategies import ParallelStrategy
+from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor, nn
+from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
@@ -27,6 +29,11 @@ EMA_RAMPUP = 0.05  # The half-life is at most this share of the images so far, a
 CHECK_EVERY = 100  # Moves between looks at the losses on an accelerator, where each look waits for it.
 
 
+# Adam's second moments become denormal floats, which can slow a CPU down many times. Here, and not when training
+# starts, since torch's threads keep what held when they were started.
+torch.set_flush_denormal(True)
+
+
 def adam(parameters: Iterable[nn.Parameter]) -> Optimizer:
     """Adam as in DCGAN (Radford et al., 2016, https://arxiv.org/abs/1511.06434), the usual choice for GANs."""
     return torch.optim.Adam(parameters, lr=2e-4, betas=(0.5, 0.999))
@@ -37,7 +44,7 @@ class AdversarialModule(LightningModule, ABC):
 
     A variant says what each player minimises; this class says who moves when. Every batch moves the
     discriminator once, and every `n_critic`-th batch also moves the generator. While one player moves the
-    others are frozen, so a loss needs no `detach`.
+    others are frozen, so a loss needs no `detach`. A subclass that overrides one of Lightning's hooks calls `super()`.
 
     Args:
         generator: All that the generator's optimizer updates; several networks go in one container.
@@ -143,8 +150,8 @@ class AdversarialModule(LightningModule, ABC):
                 terms = {name: share * term for name, term in loss(part).items()}
                 self.manual_backward(sum(terms.values()))
                 total = {name: total.get(name, 0) + term.detach() for name, term in terms.items()}
+        total = self._average_gradients(optimizer, total)
         self._watch({f"{player}_loss/{name}": term for name, term in total.items()})
-        self._average_gradients(optimizer)
         self._step(optimizer)
         if player == "generator":
             self._update_ema(len(batch[0]))
@@ -177,18 +184,25 @@ class AdversarialModule(LightningModule, ABC):
     def configure_optimizers(self) -> tuple[list[Optimizer], list[LRScheduler]]:
         optimizers, schedulers = [], []
         for player, module in self.players().items():
-            optimizer = getattr(self, f"{player}_optimizer")(p for p in module.parameters() if p.requires_grad)
-            optimizers.append(optimizer)
+            parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
+            optimizers.append(optimizer := getattr(self, f"{player}_optimizer")(parameters))
+            if limit := getattr(self, f"{player}_clip", None):
+                # When the step begins, gradients are averaged over processes and, under a GradScaler, unscaled.
+                optimizer.register_step_pre_hook(partial(clip, parameters, limit))
             if make := getattr(self, f"{player}_scheduler", None):
-                schedulers.append(make(optimizer))
+                schedulers.append(scheduler := make(optimizer))
+                if isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
+                    raise ValueError(f"`{player}_scheduler` must not wait for a metric, got ReduceLROnPlateau.")
         return optimizers, schedulers
 
     def on_fit_start(self) -> None:
-        torch.set_flush_denormal(True)  # Adam's second moments become denormal floats, which slow CPUs down
+        strategy = self.trainer.strategy
+        if self.trainer.world_size > 1 and not isinstance(strategy, DDPStrategy):
+            raise ValueError(f"`strategy` must be ddp on several processes, got {type(strategy).__name__}.")
         warnings.filterwarnings("ignore", "Using ModelCheckpoint with manual optimization")  # it is meant to come after
         if self.seed is None:
             seed = int(os.environ.get("PL_GLOBAL_SEED", torch.initial_seed() & 0xFFFFFFFF))
-            self.seed = self.trainer.strategy.broadcast(seed)
+            self.seed = strategy.broadcast(seed)
         self._reseed(self.current_epoch)
 
     def on_train_epoch_start(self) -> None:
@@ -205,6 +219,9 @@ class AdversarialModule(LightningModule, ABC):
         if every and self.due(every):
             self._log_terms()
 
+    def on_validation_start(self) -> None:
+        self._check_terms()
+
     def on_train_end(self) -> None:
         self._check_terms()
 
@@ -215,12 +232,6 @@ class AdversarialModule(LightningModule, ABC):
 
     test_step = predict_step = validation_step
 
-    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        # Here gradients are averaged over processes and, under a GradScaler, no longer scaled.
-        player = list(self.players())[self.trainer.optimizers.index(optimizer)]
-        if clip := getattr(self, f"{player}_clip", None):
-            self.clip_gradients(optimizer, clip, "norm")
-
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self._check_terms()
         for name, parameter in self.named_parameters():
@@ -229,9 +240,15 @@ class AdversarialModule(LightningModule, ABC):
                     f"`{name}` is no longer finite after {self.images_seen} images, so training stopped and the last "
                     "checkpoint stands; resume from it with a lower learning rate."
                 )
-        checkpoint |= {"images_seen": self.images_seen, "seed": self.seed}
+        checkpoint |= {"images_seen": self.images_seen, "seed": self.seed, "live_arguments": self._live_arguments}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        if "images_seen" not in checkpoint:
+            raise ValueError("The checkpoint must hold an adversarial module, and holds another one.")
+        if missing := set(checkpoint["live_arguments"]) - set(self._live_arguments):
+            raise ValueError(
+                f"The checkpoint's module was built with {', '.join(sorted(missing))}: hand them in again."
+            )
         self.images_seen, self.seed = checkpoint["images_seen"], checkpoint["seed"]
         if fit := checkpoint.get("loops", {}).get("fit_loop"):
             close_epoch(fit)
@@ -254,23 +271,26 @@ class AdversarialModule(LightningModule, ABC):
     def _local_backward(self) -> AbstractContextManager:
         """Keeps DDP from reducing in backward: it would wait for every player, and just one of them moves."""
         strategy = self.trainer.strategy
-        return strategy.block_backward_sync() if isinstance(strategy, ParallelStrategy) else nullcontext()
+        return strategy.block_backward_sync() if isinstance(strategy, DDPStrategy) else nullcontext()
 
-    def _average_gradients(self, optimizer: Any) -> None:
-        """Averages the moving player's gradients over all processes, in one reduction.
+    def _average_gradients(self, optimizer: Any, terms: Terms) -> Terms:
+        """Averages the moving player's gradients and terms over all processes, in one reduction.
 
-        A parameter that no process used keeps no gradient, as with one process: a flag for each goes along.
+        All processes then agree on whether a term is finite. A parameter that no process used keeps no gradient,
+        as with one process: a flag for each goes along.
         """
         if self.trainer.world_size == 1:
-            return
+            return terms
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
         gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
         flags = gradients[0].new_tensor([float(p.grad is not None) for p in parameters])
         everything_used = all(p.grad is not None for p in parameters)
-        self._average_in_place([*gradients, flags])
+        losses = torch.stack([term.to(flags) for term in terms.values()])
+        self._average_in_place([*gradients, flags, losses])
         used = itertools.repeat(True) if everything_used else flags.tolist()  # reading flags waits for the device
         for parameter, gradient, use in zip(parameters, gradients, used, strict=False):
             parameter.grad = gradient if use else None
+        return dict(zip(terms, losses.unbind(), strict=True))
 
     def _average_buffers(self) -> None:
         """Makes the processes agree on batch norm's running statistics and their like."""
@@ -340,7 +360,7 @@ class AdversarialModule(LightningModule, ABC):
             f"{player}_lr": optimizer.param_groups[0]["lr"]
             for player, optimizer in zip(self.players(), self.trainer.optimizers, strict=True)
         }
-        self.log_dict(self._terms, prog_bar=True, sync_dist=self.trainer.world_size > 1)
+        self.log_dict(self._terms, prog_bar=True)
         self.log_dict({**rates, "kimg": self.images_seen / 1000})
 
     def _save_plain_hyperparameters(self) -> None:
@@ -351,12 +371,17 @@ class AdversarialModule(LightningModule, ABC):
         frames = [info.frame for info in inspect.stack(0) if info.function == "__init__"]
         constructors = [inspect.getargvalues(frame) for frame in frames if frame.f_locals.get("self") is self]
         self.save_hyperparameters(ignore=[name for constructor in constructors for name in constructor.locals])
+        self._live_arguments: list[str] = []
         if "_instantiator" in self.hparams:  # the command line's arguments are plain
             self.save_hyperparameters()
-        else:
-            names, _, keywords, values = constructors[-1]  # of the variant
-            given = {name: values[name] for name in names} | values.get(keywords or "", {})
-            self.save_hyperparameters({name: value for name, value in given.items() if is_plain(value)})
+            return
+        names, _, keywords, values = constructors[-1]  # of the variant
+        given = {name: values[name] for name in names if name != "self"} | values.get(keywords or "", {})
+        plain = {name: value for name, value in given.items() if is_plain(value)}
+        self.save_hyperparameters(plain)
+        signatures = [inspect.signature(base) for base in reversed(type(self).__mro__[:-1])]
+        defaults = {name: p.default for signature in signatures for name, p in signature.parameters.items()}
+        self._live_arguments = [name for name in given.keys() - plain.keys() if given[name] is not defaults.get(name)]
 
 
 def close_epoch(fit_loop: dict[str, Any]) -> None:
@@ -379,6 +404,11 @@ def as_batch(batch: Batch | Tensor) -> Batch:
 
 def is_plain(value: Any) -> bool:
     """Whether a checkpoint can hold it under `weights_only=True` and a later version can read it."""
-    if isinstance(value, list | tuple):
+    if type(value) in (list, tuple):
         return all(is_plain(item) for item in value)
-    return value is None or isinstance(value, str | int | float)
+    return type(value) in (type(None), bool, int, float, str)
+
+
+def clip(parameters: list[nn.Parameter], limit: float, *step: Any) -> None:
+    """Scales the gradient of all parameters down to a norm of `limit`, before an optimizer's step."""
+    clip_grad_norm_(parameters, limit)

@@ -1,6 +1,12 @@
-"""Which precision is fast and safe on this machine."""
+"""Which precision is fast and safe on this machine, and where it must be full."""
 
 import torch
+from torch import Tensor
+
+
+def full_precision(logits: Tensor) -> Tensor:
+    """Logits in float32 at least, so that losses are not computed in the 8 bits of bf16."""
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 
 def fast_precision(accelerator: str = "auto") -> tuple[str, str]:
@@ -21,7 +27,9 @@ def fast_precision(accelerator: str = "auto") -> tuple[str, str]:
         return "32-true", "this GPU has no bf16"
     if accelerator not in ("auto", "cpu") or torch.backends.mps.is_available() and accelerator == "auto":
         return "32-true", "bf16 is untested on this accelerator"
-    capabilities = torch.cpu.get_capabilities()
-    if capabilities.get("amx_bf16") or capabilities.get("amx_tile") or capabilities.get("avx512_bf16"):
+    capabilities: dict[str, bool] = getattr(
+        torch.cpu, "get_capabilities", dict
+    )()  # older versions of torch cannot tell
+    if capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"):
         return "bf16-mixed", "this CPU has bf16 instructions"
     return "32-true", "this CPU has no bf16 instructions"

@@ -23,7 +23,10 @@ def mix(*integers: int) -> int:
 def reseed(seed: int, device: torch.device) -> None:
     """Seeds torch's generators of the CPU and of `device`; `torch.manual_seed` does it in 30 times the time."""
     torch.default_generator.manual_seed(seed)
-    if device.type != "cpu":
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(seed)
+    elif device.type != "cpu":
         torch.get_device_module(device).manual_seed(seed)
 
 

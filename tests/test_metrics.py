@@ -284,7 +284,7 @@ def test_the_end_prints_scores_with_their_protocol(trainer, digits, capsys, end)
     printed = capsys.readouterr().out
     assert printed.count("Scores (") == 1
     assert f"fid                  {run.callback_metrics['fid']:.4g}" in printed
-    assert "64 samples of the EMA generator against 64 real images" in printed
+    assert "64 samples (moving average (EMA), eval mode) against 64 real images" in printed
 
 
 def test_a_trial_run_writes_no_scores(trainer, digits, tmp_path):

@@ -23,17 +23,28 @@ class Spy(Callback):
         self.states: dict[str, dict[str, torch.Tensor]] = {}
 
     def on_fit_start(self, trainer, pl_module):
-        reduce, latent = trainer.strategy.reduce, pl_module.latent
-
-        def counting_reduce(tensor, *args, **kwargs):
-            self.reduced.append(tensor.numel())
-            return reduce(tensor, *args, **kwargs)
+        latent = pl_module.latent
 
         def noting_latent(size):
             self.latents.append(latent(size))
             return self.latents[-1]
 
-        trainer.strategy.reduce, pl_module.latent = counting_reduce, noting_latent
+        pl_module.latent = noting_latent
+
+    def on_train_start(self, trainer, pl_module):
+        if trainer.world_size == 1:
+            return
+        self.all_reduce = torch.distributed.all_reduce
+
+        def counting_all_reduce(tensor, *args, **kwargs):
+            self.reduced.append(tensor.numel())
+            return self.all_reduce(tensor, *args, **kwargs)
+
+        def never(state, bucket):
+            raise AssertionError("DDP reduced gradients by itself.")
+
+        torch.distributed.all_reduce = counting_all_reduce
+        trainer.strategy.model.register_comm_hook(None, never)
 
     def on_validation_start(self, trainer, pl_module):
         self.note("scoring", pl_module)
@@ -42,7 +53,18 @@ class Spy(Callback):
         self.note(f"saving {trainer.global_step}", pl_module)
 
     def on_train_end(self, trainer, pl_module):
+        if trainer.world_size > 1:
+            torch.distributed.all_reduce = self.all_reduce
         self.note("end", pl_module)
+        players = [name.split("_loss/")[0] for name in pl_module._terms]
+        self.states["terms"] = {player: torch.tensor(players.count(player)) for player in pl_module.players()}
+        self.states["n_critic"] = {"n_critic": torch.tensor(pl_module.n_critic)}
+        self.states["optimizers"] = {
+            f"{player} {index} {name}": torch.as_tensor(value)
+            for player, optimizer in zip(pl_module.players(), trainer.optimizers, strict=True)
+            for index, state in optimizer.state_dict()["state"].items()
+            for name, value in state.items()
+        }
 
     def note(self, when, pl_module):
         self.states[when] = {name: value.clone() for name, value in pl_module.state_dict().items()}
@@ -68,8 +90,8 @@ def train(recipe: str, folder: Path, devices: int, *options: str, **changes) -> 
 def compare(recipe: str, folder: Path, devices: int, micro_batches: int) -> Spy:
     """Trains in float64 what equals one process to rounding."""
     callbacks = [{"class_path": "tests.two_processes.Comparable"}]
-    option = f"--model.micro_batches={micro_batches}"
-    return train(recipe, folder, devices, option, precision="64-true", callbacks=callbacks)
+    options = [f"--model.micro_batches={micro_batches}", "--model.generator_clip=0.1", "--model.discriminator_clip=0.1"]
+    return train(recipe, folder, devices, *options, precision="64-true", callbacks=callbacks)
 
 
 def saver(folder: Path) -> dict:

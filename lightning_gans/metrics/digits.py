@@ -3,6 +3,7 @@
 import hashlib
 from pathlib import Path
 
+import torch
 from jaxtyping import Float
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -43,7 +44,8 @@ class DigitClassifier(nn.Module):
     @classmethod
     def pretrained(cls) -> "DigitClassifier":
         """The shipped network, frozen and in eval mode; `weights_hash` starts its weights file's SHA-256."""
-        network = cls()
+        with torch.random.fork_rng(devices=[]):  # a score must not change what is trained
+            network = cls()
         network.load_state_dict(load_file(WEIGHTS))
         network.weights_hash = hashlib.sha256(WEIGHTS.read_bytes()).hexdigest()[:16]
         return network.requires_grad_(False).eval()

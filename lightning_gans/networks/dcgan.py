@@ -4,6 +4,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from lightning_gans.precision import full_precision
+
 
 class DCGANGenerator(nn.Module):
     """Transposed convolutions from a latent to an image (Radford et al., 2016, https://arxiv.org/abs/1511.06434).
@@ -63,7 +65,7 @@ class DCGANDiscriminator(nn.Module):
         initialize(self)
 
     def forward(self, image: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
-        return self.layers(image).flatten()
+        return full_precision(self.layers(image).flatten())
 
 
 def halvings(size: int) -> tuple[int, int]:

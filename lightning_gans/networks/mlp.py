@@ -3,6 +3,8 @@
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from lightning_gans.precision import full_precision
+
 
 class MLPGenerator(nn.Module):
     """Rectified linear layers from a latent to an image (Goodfellow et al., 2014, https://arxiv.org/abs/1406.2661).
@@ -57,7 +59,7 @@ class MLPDiscriminator(nn.Module):
         )
 
     def forward(self, image: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
-        return self.layers(image)
+        return full_precision(self.layers(image))
 
 
 class Maxout(nn.Module):
