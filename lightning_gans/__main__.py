@@ -1,5 +1,6 @@
 """Command line: `lightning-gans fit --config dcgan_mnist`, or `python -m lightning_gans`."""
 
+import os
 import shlex
 import sys
 import warnings
@@ -10,7 +11,8 @@ from typing import Any
 
 import torch
 from lightning import LightningDataModule, LightningModule, Trainer
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.fabric.plugins import TorchCheckpointIO
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
@@ -23,6 +25,39 @@ from lightning_gans.precision import fast_precision
 
 RECIPES = Path(__file__).parent / "configs"
 VERBS = ("fit", "validate", "test", "predict")
+
+
+INSTEAD = {
+    "gradient_clip_val": "`model.generator_clip` and `model.discriminator_clip`",
+    "accumulate_grad_batches": "`model.micro_batches`",
+}
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes a checkpoint beside its place and renames it, so that a kill leaves the one before whole.
+
+    Lightning's own writes to the system's temporary folder and moves, which copies from one disk to another.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        temporary = Path(f"{path}.part")
+        temporary.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            torch.save(checkpoint, file)
+            os.fsync(file.fileno())
+        temporary.replace(path)
+
+
+class SaveNewConfig(SaveConfigCallback):
+    """Saves the configuration of a run in its folder, which its logger names, and never over another one."""
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        if not trainer.loggers:
+            return
+        path = Path(trainer.log_dir or trainer.default_root_dir) / self.config_filename
+        if not self.already_saved and trainer.strategy.broadcast(path.exists()):
+            raise FileExistsError(f"{path} exists already and is not overwritten: give the run another folder.")
+        super().setup(trainer, pl_module, stage)
 
 
 class GANCLI(LightningCLI):
@@ -39,7 +74,12 @@ class GANCLI(LightningCLI):
         if config.trainer.precision is None:
             kwargs["precision"], why = fast_precision(config.trainer.accelerator)
             say(f"precision: {kwargs['precision']}, since {why} (--trainer.precision overrides this)")
-        return super().instantiate_trainer(**kwargs)
+        for name, instead in INSTEAD.items():
+            if config.trainer[name] not in (None, 1):
+                raise ValueError(f"`trainer.{name}` does not know two players: use {instead}.")
+        trainer = super().instantiate_trainer(**kwargs)
+        trainer.strategy.checkpoint_io = AtomicCheckpointIO()
+        return trainer
 
     def before_predict(self) -> None:
         self.config_init["predict"]["return_predictions"] = False  # callbacks have them; all at once may not fit
@@ -88,7 +128,7 @@ def main(args: Sequence[str] | None = None) -> GANCLI:
             subclass_mode_model=True,
             subclass_mode_data=True,
             auto_configure_optimizers=False,
-            save_config_kwargs={"overwrite": True},
+            save_config_callback=SaveNewConfig,
             parser_kwargs={**strict, **{verb: strict for verb in VERBS}},
             args=[*with_paths(args)],
         )
@@ -96,6 +136,11 @@ def main(args: Sequence[str] | None = None) -> GANCLI:
         fail(usage_message(str(error)), 2)
     except MisconfigurationException as error:  # what Lightning refuses, such as an accelerator that is not there
         fail(" ".join(str(error).split()), 1)
+    except RuntimeError as error:
+        if "Error(s) in loading state_dict" not in str(error):
+            raise
+        difference = str(error).splitlines()[1].strip()
+        fail(f"The checkpoint does not fit: give the recipe and options it was trained with ({difference})", 1)
     except (ValueError, OSError, FloatingPointError) as error:
         if not (own := own_error(error)):
             raise

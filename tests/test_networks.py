@@ -13,15 +13,17 @@ def test_dcgan_makes_and_judges_images_of_its_size(size):
 
 
 def test_dcgan_has_the_layers_of_the_paper():
-    layers = [layer for layer in DCGANGenerator(width=128).layers if isinstance(layer, nn.ConvTranspose2d)]
-    assert [layer.in_channels for layer in layers] == [100, 1024, 512, 256, 128]  # figure 1
-    assert [layer.out_channels for layer in layers] == [1024, 512, 256, 128, 3]
+    generator = DCGANGenerator(width=128)
+    assert generator.project.weight.shape == (4 * 4 * 1024, 100)  # figure 1: project and reshape
+    layers = [layer for layer in generator.layers if isinstance(layer, nn.ConvTranspose2d)]
+    assert [layer.in_channels for layer in layers] == [1024, 512, 256, 128]
+    assert [layer.out_channels for layer in layers] == [512, 256, 128, 3]
 
 
 @pytest.mark.parametrize("network", [DCGANGenerator(), DCGANDiscriminator()], ids=["generator", "discriminator"])
 def test_dcgan_weights_are_drawn_from_a_normal_of_0_02(network):
     for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d) and module.weight.numel() > 10_000:
+        if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d) and module.weight.numel() > 10_000:
             assert module.weight.mean().abs() < 0.001 and module.weight.std().item() == pytest.approx(0.02, rel=0.03)
         elif isinstance(module, nn.BatchNorm2d):
             assert module.weight.mean().item() == pytest.approx(1, abs=0.01)

@@ -25,7 +25,9 @@ class DCGANGenerator(nn.Module):
         self.latent_dim = latent_dim
         start, doublings = halvings(size)
         features = width * 2 ** (doublings - 1)
-        layers: list[nn.Module] = [nn.ConvTranspose2d(latent_dim, features, start, bias=False)]
+        self.smallest = (start, start, features)  # channels last, as convolutions are fastest
+        self.project = nn.Linear(latent_dim, start * start * features, bias=False)
+        layers: list[nn.Module] = []
         for _ in range(doublings - 1):
             layers += [nn.BatchNorm2d(features), nn.ReLU()]
             layers += [nn.ConvTranspose2d(features, features // 2, 4, 2, 1, bias=False)]
@@ -35,7 +37,7 @@ class DCGANGenerator(nn.Module):
         initialize(self)
 
     def forward(self, latent: Float[Tensor, "b z"]) -> Float[Tensor, "b c h w"]:
-        return self.layers(latent[:, :, None, None])
+        return self.layers(self.project(latent).unflatten(1, self.smallest).permute(0, 3, 1, 2))
 
 
 class DCGANDiscriminator(nn.Module):
@@ -81,7 +83,7 @@ def halvings(size: int) -> tuple[int, int]:
 def initialize(network: nn.Module) -> None:
     """Weights from N(0, 0.02) (section 4), batch norm's from N(1, 0.02) as in the authors' code, biases zero."""
     for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.BatchNorm2d):
+        if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d | nn.BatchNorm2d):
             nn.init.normal_(module.weight, float(isinstance(module, nn.BatchNorm2d)), 0.02)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
