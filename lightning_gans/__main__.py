@@ -27,9 +27,9 @@ RECIPES = Path(__file__).parent / "configs"
 VERBS = ("fit", "validate", "test", "predict")
 
 
-INSTEAD = {
-    "gradient_clip_val": "`model.generator_clip` and `model.discriminator_clip`",
-    "accumulate_grad_batches": "`model.micro_batches`",
+ONE_PLAYER = {  # options of the trainer, their only value here, and what to use instead
+    "gradient_clip_val": (None, "`model.generator_clip` and `model.discriminator_clip`"),
+    "accumulate_grad_batches": (1, "`model.micro_batches`"),
 }
 
 
@@ -74,11 +74,12 @@ class GANCLI(LightningCLI):
         if config.trainer.precision is None:
             kwargs["precision"], why = fast_precision(config.trainer.accelerator)
             say(f"precision: {kwargs['precision']}, since {why} (--trainer.precision overrides this)")
-        for name, instead in INSTEAD.items():
-            if config.trainer[name] not in (None, 1):
+        for name, (only, instead) in ONE_PLAYER.items():
+            if config.trainer[name] != only:
                 raise ValueError(f"`trainer.{name}` does not know two players: use {instead}.")
         trainer = super().instantiate_trainer(**kwargs)
-        trainer.strategy.checkpoint_io = AtomicCheckpointIO()
+        if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
+            trainer.strategy.checkpoint_io = AtomicCheckpointIO()
         return trainer
 
     def before_predict(self) -> None:

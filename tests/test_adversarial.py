@@ -1,7 +1,11 @@
 """The loop: who moves, what is counted, logged, averaged, clipped, accumulated and refused."""
 
 import math
+import os
+import subprocess
+import sys
 
+import numpy as np
 import pytest
 import torch
 from lightning import Callback
@@ -11,6 +15,7 @@ from lightning.pytorch.plugins import MixedPrecision
 from torch import nn
 
 from lightning_gans import GAN, WGANGP
+from lightning_gans.objectives import LeastSquares
 from lightning_gans.randomness import mix
 from tests.conftest import Judge, Line, largest_difference, loader, make_comparable, tiny, trainer
 
@@ -221,6 +226,31 @@ def test_a_module_built_in_python_loads_from_its_checkpoint(fit, tmp_path):
     assert largest_difference(loaded.state_dict(), module.state_dict()) == 0
 
 
+def test_a_module_built_with_more_than_networks_asks_for_it_again(fit, tmp_path):
+    fit(tiny(objective=LeastSquares())).save_checkpoint(tmp_path / "a.ckpt")
+    networks = {"generator": Line(), "discriminator": Judge()}
+    with pytest.raises(ValueError, match="was built with objective: hand them in again"):
+        GAN.load_from_checkpoint(tmp_path / "a.ckpt", **networks)
+    loaded = GAN.load_from_checkpoint(tmp_path / "a.ckpt", objective=LeastSquares(), **networks)
+    assert isinstance(loaded.objective, LeastSquares)
+
+
+def test_a_number_of_another_library_does_not_spoil_the_checkpoint(fit, tmp_path):
+    fit(tiny(WGANGP, penalty_weight=np.float64(3))).save_checkpoint(tmp_path / "a.ckpt")
+    assert "penalty_weight" not in torch.load(tmp_path / "a.ckpt", weights_only=True)["hyper_parameters"]
+
+
+def test_denormals_are_flushed_on_every_thread():
+    script = (
+        "import torch; torch.set_num_threads(2); from lightning_gans import GAN; "
+        "from lightning_gans.networks import DCGANGenerator; DCGANGenerator(size=32, width=32); "
+        "print((torch.full((4_000_000,), 1e-40) * 1.0).count_nonzero().item())"
+    )
+    environment = {**os.environ, "OMP_NUM_THREADS": "2"}
+    result = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)
+    assert result.stdout.split() == ["0"], result.stderr
+
+
 def test_latents_differ_from_batch_to_batch_and_epoch_to_epoch(fit):
     class Latents(GAN):
         drawn: list = []
@@ -262,6 +292,11 @@ def test_a_gradient_that_overflows_under_a_scaler_skips_the_step(fit):
     fit(module, steps=1, plugins=[MixedPrecision("16-mixed", "cpu", scaler)])
     assert largest_difference(before, weights(module)) == 0
     assert scaler.get_scale() < 2.0**127
+
+
+def test_a_schedule_that_waits_for_a_metric_is_refused(fit):
+    with pytest.raises(ValueError, match="`generator_scheduler` must not wait for a metric"):
+        fit(tiny(generator_scheduler=torch.optim.lr_scheduler.ReduceLROnPlateau))
 
 
 @pytest.mark.parametrize(

@@ -402,3 +402,16 @@ def test_images_have_at_least_one_pixel(tmp_path):
 def test_images_have_one_or_three_channels(tmp_path, untyped):
     with pytest.raises(ValueError, match="`channels` must be 1 or 3, got 4."):
         ImageFolderDataModule(str(tmp_path), channels=4)
+
+
+def test_a_resumed_run_keeps_the_order_of_its_seed(monkeypatch):
+    monkeypatch.setenv("PL_GLOBAL_SEED", "3")
+    first, second = MNISTDataModule(batch_size=64), MNISTDataModule(batch_size=64)
+    first.setup("fit"), second.setup("fit")
+    labels = next(iter(first.train_dataloader()))[1]
+    monkeypatch.setenv("PL_GLOBAL_SEED", "4")
+    second.load_state_dict(first.state_dict())
+    assert torch.equal(next(iter(second.train_dataloader()))[1], labels)
+    other = MNISTDataModule(batch_size=64)
+    other.setup("fit")
+    assert not torch.equal(next(iter(other.train_dataloader()))[1], labels)

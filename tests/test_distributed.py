@@ -15,7 +15,7 @@ from tests.two_processes import STEPS, compare
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory):
-    """Reads what a process of the pair noted: `pair(name, rank)`."""
+    """Reads what a process of the pair noted: `pair(name, rank)`, or the text of a file."""
     folder = tmp_path_factory.mktemp("pair")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -35,7 +35,18 @@ def pair(tmp_path_factory):
         for process in processes:
             process.kill()
     assert codes == [0, 0], (folder / "log_0").read_text()[-3000:] + (folder / "log_1").read_text()[-3000:]
-    return lambda name, rank=0: torch.load(folder / f"{name}_{rank}.pt", weights_only=True)
+
+    def read(name: str, rank: int = 0):
+        if name.endswith(".txt"):
+            return (folder / name).read_text()
+        return torch.load(folder / f"{name}_{rank}.pt", weights_only=True)
+
+    return read
+
+
+def test_a_loss_that_is_not_finite_on_one_process_stops_both(pair):
+    for rank in (0, 1):
+        assert "`discriminator_loss/adversarial` is nan at step 2" in pair(f"poisoned_{rank}.txt")
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

@@ -1,5 +1,7 @@
 """Run by both processes of a pair: trains every recipe, notes what each process saw and did."""
 
+import contextlib
+import io
 import os
 from pathlib import Path
 
@@ -77,6 +79,15 @@ class Comparable(Spy):
         make_comparable(pl_module)
 
 
+class Poison(Callback):
+    """Spoils one weight on the second process alone."""
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        if batch_idx == 2 and trainer.global_rank == 1:
+            with torch.no_grad():
+                next(pl_module.discriminator.parameters()).fill_(float("nan"))
+
+
 def train(recipe: str, folder: Path, devices: int, *options: str, **changes) -> Spy:
     """Trains a small recipe on one or two processes with 8 images a batch in all."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -105,6 +116,10 @@ def walk(folder: Path) -> None:
 
     def save(name: str, spy: Spy) -> None:
         torch.save([spy.reduced, spy.latents, spy.states], folder / f"{name}_{rank}.pt")
+
+    with contextlib.redirect_stderr(io.StringIO()) as errors, contextlib.suppress(SystemExit):
+        train(RECIPES[0], folder / "poisoned", 2, callbacks=[{"class_path": "tests.two_processes.Poison"}])
+    (folder / f"poisoned_{rank}.txt").write_text(errors.getvalue())
 
     for recipe in RECIPES:
         for micro_batches in (1, 2):
