@@ -2,6 +2,8 @@
 
     python benchmarks/precision_scores.py --recipe dcgan_mnist --seeds 0 1 2
 
+Further arguments are options of the recipe, such as `--trainer.max_steps 1250` for shorter runs.
+
 Where the hardware has bf16 the second run of each pair is `bf16-mixed`. Elsewhere, where that takes 10 times as
 long, the rounding of bf16 is reproduced in float32: inputs, weights and outputs of every convolution, linear layer,
 batch norm and activation, and the gradients that flow back through them, are rounded to bf16, while sums run in
@@ -53,9 +55,9 @@ class SimulatedBF16(Callback):
                     module.register_forward_hook(lambda module, inputs, output: Round.apply(output))
 
 
-def score(recipe: str, seed: int, precision: str, folder: str) -> dict[str, float]:
+def score(recipe: str, seed: int, precision: str, folder: str, further: list[str]) -> dict[str, float]:
     """Trains the recipe and returns its last scores."""
-    options = [f"--seed_everything={seed}", f"--trainer.logger.init_args.save_dir={folder}"]
+    options = [f"--seed_everything={seed}", f"--trainer.logger.init_args.save_dir={folder}", *further]
     if precision == "simulated bf16":
         options += ["--trainer.precision=32-true", "--trainer.callbacks+=__main__.SimulatedBF16"]
     else:
@@ -68,14 +70,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--recipe", default="dcgan_mnist")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    args = parser.parse_args()
+    args, further = parser.parse_known_args()
     low = "bf16-mixed" if fast_precision()[0] == "bf16-mixed" else "simulated bf16"
     results: dict[str, list[dict[str, float]]] = {"32-true": [], low: []}
     with tempfile.TemporaryDirectory() as folder:
         for seed in args.seeds:
             for precision, scores in results.items():
-                scores.append(score(args.recipe, seed, precision, folder))
-    print(f"\n{args.recipe}, seeds {args.seeds}: mean (standard deviation)")
+                scores.append(score(args.recipe, seed, precision, folder, further))
+    print(f"\n{args.recipe} {' '.join(further)}, seeds {args.seeds}: mean (standard deviation)")
     for precision, scores in results.items():
         for name in ("fid", "inception_score"):
             values = [entry[name] for entry in scores]

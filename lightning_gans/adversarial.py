@@ -187,6 +187,8 @@ class AdversarialModule(LightningModule, ABC):
             parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
             optimizers.append(optimizer := getattr(self, f"{player}_optimizer")(parameters))
             if limit := getattr(self, f"{player}_clip", None):
+                if self.trainer.precision == "16-mixed" and getattr(optimizer, "_step_supports_amp_scaling", False):
+                    raise ValueError(f"`{player}_clip` needs an optimizer that is not fused under 16-mixed.")
                 # When the step begins, gradients are averaged over processes and, under a GradScaler, unscaled.
                 optimizer.register_step_pre_hook(partial(clip, parameters, limit))
             if make := getattr(self, f"{player}_scheduler", None):
