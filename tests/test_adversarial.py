@@ -15,6 +15,7 @@ from lightning.pytorch.plugins import MixedPrecision
 from torch import nn
 
 from lightning_gans import GAN, WGANGP
+from lightning_gans.callbacks import NewestCheckpoint
 from lightning_gans.objectives import LeastSquares
 from lightning_gans.randomness import mix
 from tests.conftest import Judge, Line, largest_difference, loader, make_comparable, tiny, trainer
@@ -71,6 +72,14 @@ def test_checkpoints_are_at_the_steps_asked_for(fit, tmp_path):
     saver = ModelCheckpoint(tmp_path, "{step}", every_n_train_steps=50, save_top_k=-1)
     fit(tiny(WGANGP), steps=150, callbacks=[saver], enable_checkpointing=True)  # n_critic 5
     assert sorted(path.name for path in tmp_path.glob("*.ckpt")) == ["step=100.ckpt", "step=150.ckpt", "step=50.ckpt"]
+
+
+@pytest.mark.parametrize("limits", [{"steps": 13}, {"steps": -1, "max_epochs": 2}])
+def test_the_newest_checkpoint_is_of_the_last_step(fit, tmp_path, limits):
+    newest = NewestCheckpoint(every_n_train_steps=5)
+    steps = fit(tiny(), callbacks=[newest], enable_checkpointing=True, **limits).global_step
+    assert torch.load(newest.best_model_path, weights_only=True)["global_step"] == steps
+    assert [path.name for path in tmp_path.rglob("*.ckpt")] == ["last.ckpt"]
 
 
 @pytest.mark.parametrize("variant", [GAN, WGANGP])

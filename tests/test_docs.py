@@ -10,7 +10,6 @@ from typing import Any
 
 import lightning
 import pytest
-import torch
 from PIL import Image
 
 from lightning_gans.__main__ import main
@@ -110,16 +109,6 @@ def test_the_guide_trains_what_it_says(elsewhere, briefly):
     assert type(namespace["trained"]).__name__ == "SmoothGAN" and namespace["trained"].smoothness_weight == 0.2
     assert namespace["fake"].shape == (16, 1, 32, 32) and namespace["fake"].abs().max() <= 1
     assert len(list(Path("lightning_logs").glob("*/metrics.json"))) == 1
-
-
-def test_the_first_lines_of_the_readme_train_what_the_recipe_trains_without_its_callbacks(elsewhere, briefly):
-    namespace: dict[str, Any] = {"__name__": "page"}
-    _, text = blocks("README.md", "python")[0]
-    run_python(text, namespace)
-    args = ["--trainer.precision", "32-true", "--trainer.callbacks", "null"]
-    recipe = main(["fit", "--config", "dcgan_mnist", *args]).model.state_dict()
-    lines = namespace["gan"].state_dict()
-    assert all(torch.equal(lines[name], recipe[name]) for name in recipe)
 
 
 def test_eight_lines_train_something():

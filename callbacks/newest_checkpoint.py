@@ -1,0 +1,25 @@
+"""The state to go on from."""
+
+from pathlib import Path
+from typing import Any
+
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+
+
+class NewestCheckpoint(ModelCheckpoint):
+    """Keeps the newest state of a run as `last.ckpt`, written every so many steps and after the very last one.
+
+    Args:
+        every_n_train_steps: Training batches between two writes.
+    """
+
+    def __init__(self, every_n_train_steps: int = 500):
+        super().__init__(filename="last", every_n_train_steps=every_n_train_steps, enable_version_counter=False)
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
+        super().on_train_batch_end(trainer, pl_module, *args)
+        is_last_epoch = trainer.current_epoch + 1 == trainer.max_epochs
+        if trainer.global_step == trainer.max_steps or (is_last_epoch and trainer.is_last_batch):
+            self.best_model_path = str(Path(str(self.dirpath)) / "last.ckpt")
+            trainer.save_checkpoint(self.best_model_path)
