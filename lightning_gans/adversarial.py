@@ -247,7 +247,8 @@ class AdversarialModule(LightningModule, ABC):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         if "images_seen" not in checkpoint:
             raise ValueError("The checkpoint must hold an adversarial module, and holds another one.")
-        if missing := set(checkpoint["live_arguments"]) - set(self._live_arguments):
+        missing = set(checkpoint["live_arguments"]) - set(self._live_arguments)
+        if missing and "_instantiator" not in self.hparams:  # the command line gives every argument
             raise ValueError(
                 f"The checkpoint's module was built with {', '.join(sorted(missing))}: hand them in again."
             )
@@ -387,14 +388,19 @@ class AdversarialModule(LightningModule, ABC):
 
 
 def close_epoch(fit_loop: dict[str, Any]) -> None:
-    """Marks an epoch as over in the state of a checkpoint written at its very end.
+    """Says in the state of a checkpoint written at an epoch's end whether the epoch is over or was stopped in it.
 
-    Lightning 2.6 leaves it open and, under `max_steps`, resumes with one batch more or another order.
+    Lightning 2.6 leaves it between the two and, under `max_steps`, resumes with one batch more or another order.
     """
     epoch, batch = fit_loop["epoch_progress"], fit_loop["epoch_loop.batch_progress"]
-    if epoch["current"]["processed"] == epoch["current"]["ready"]:
-        for part in ("total", "current"):
+    if epoch["current"]["processed"] != epoch["current"]["ready"]:
+        return  # not written at an epoch's end
+    for part in ("total", "current"):
+        if batch["is_last_batch"]:
             epoch[part]["completed"] = epoch[part]["processed"]
+        else:  # stopped by `max_steps`
+            epoch[part]["processed"] = epoch[part]["completed"]
+    if batch["is_last_batch"]:
         batch["current"] = dict.fromkeys(batch["current"], 0)
         batch["is_last_batch"] = False
 

@@ -8,8 +8,13 @@ from typing import Any
 
 import pytest
 import torch
+from lightning import seed_everything
+from lightning.pytorch.callbacks import ModelCheckpoint
 
-from tests.conftest import RECIPES
+from lightning_gans import GAN
+from lightning_gans.datamodules import MNISTDataModule
+from lightning_gans.networks import MLPDiscriminator, MLPGenerator
+from tests.conftest import RECIPES, largest_difference, trainer
 
 
 @pytest.fixture(scope="module")
@@ -47,3 +52,19 @@ def test_a_kill_in_the_middle_of_writing_leaves_the_previous_checkpoint(runs):
     last = torch.load(runs / "torn" / "last.ckpt", weights_only=True)
     whole = torch.load(runs / RECIPES[0] / "straight" / "step=4.ckpt", weights_only=True)
     assert last["global_step"] == 4 and equal(last["state_dict"], whole["state_dict"])
+
+
+@pytest.mark.parametrize("stop", [10, 16])
+def test_a_checkpoint_of_an_epochs_end_resumes_also_where_max_steps_ended_it(tmp_path, stop):
+    def train(steps: int, path: Path | None = None) -> dict[str, torch.Tensor]:
+        seed_everything(0)
+        gan = GAN(generator=MLPGenerator(width=8), discriminator=MLPDiscriminator(width=8))
+        saver = ModelCheckpoint(tmp_path, f"{steps}", every_n_epochs=1, save_on_train_epoch_end=True)
+        options = {"limit_train_batches": 8, "limit_val_batches": 0, "enable_checkpointing": True, "callbacks": [saver]}
+        data = MNISTDataModule(size=28, batch_size=16)
+        trainer(tmp_path, steps, max_epochs=-1, **options).fit(gan, data, ckpt_path=path)
+        return gan.state_dict()
+
+    straight = train(20)
+    train(stop)
+    assert largest_difference(straight, train(20, tmp_path / f"{stop}.ckpt")) == 0
