@@ -39,6 +39,14 @@ def adam(parameters: Iterable[nn.Parameter]) -> Optimizer:
     return torch.optim.Adam(parameters, lr=2e-4, betas=(0.5, 0.999))
 
 
+class Remedy(nn.Module, ABC):
+    """Something that a recipe adds to the losses of any variant; what it remembers are its buffers."""
+
+    @abstractmethod
+    def terms(self, player: str, module: "AdversarialModule", batch: Batch, terms: Terms) -> Terms:
+        """The terms that the moving player minimises in place of `terms`, which the variant and earlier remedies gave."""
+
+
 class AdversarialModule(LightningModule, ABC):
     """Trains a generator against a discriminator, one gradient step at a time.
 
@@ -59,6 +67,7 @@ class AdversarialModule(LightningModule, ABC):
         micro_batches: Parts into which a batch is cut to save memory; their gradients are accumulated.
         ema_halflife: Half-life of the generator's moving average, in thousands of images; 0 keeps no average,
             and samples then come from the last weights.
+        remedies: What is added to the variant's losses, in this order; see `lightning_gans.remedies`.
     """
 
     def __init__(
@@ -74,6 +83,7 @@ class AdversarialModule(LightningModule, ABC):
         n_critic: int = 1,
         micro_batches: int = 1,
         ema_halflife: float = 10.0,
+        remedies: Sequence[Remedy] = (),
     ):
         super().__init__()
         for name, value in (("n_critic", n_critic), ("micro_batches", micro_batches)):
@@ -98,6 +108,7 @@ class AdversarialModule(LightningModule, ABC):
         self.n_critic = n_critic
         self.micro_batches = micro_batches
         self.ema_halflife = ema_halflife
+        self.remedies = nn.ModuleList(remedies)
         self.images_seen = 0  # training images so far, over all processes
         self.seed: int | None = None
         self._terms: Terms = {}  # the latest of each player
@@ -142,12 +153,14 @@ class AdversarialModule(LightningModule, ABC):
         """Steps one player down the gradient of its loss, with every other player frozen."""
         optimizers: Any = self.optimizers()
         optimizer = dict(zip(self.players(), optimizers, strict=True))[player]
-        loss = getattr(self, f"{player}_loss")
         total: Terms = {}
         with self.toggled_optimizer(optimizer), self._local_backward():
             optimizer.zero_grad()
             for part, share in self._parts(batch):
-                terms = {name: share * term for name, term in loss(part).items()}
+                terms = getattr(self, f"{player}_loss")(part)
+                for remedy in self.remedies:
+                    terms = remedy.terms(player, self, part, terms)  # type: ignore[operator]
+                terms = {name: share * term for name, term in terms.items()}
                 self.manual_backward(sum(terms.values()))
                 total = {name: total.get(name, 0) + term.detach() for name, term in terms.items()}
         total = self._average_gradients(optimizer, total)
