@@ -1,11 +1,7 @@
 """Scores of a generator: FID, KID and Inception Score, each with the protocol that made it."""
 
 import hashlib
-import json
-import os
 import warnings
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -14,10 +10,9 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch import Callback
 from torch import Tensor, nn
 from torchmetrics.image import FrechetInceptionDistance, InceptionScore, KernelInceptionDistance
-from torchmetrics.utilities.distributed import gather_all_tensors
 
+from lightning_gans.callbacks.score_card import gather_rows, record_scores
 from lightning_gans.metrics.digits import DigitClassifier
-from lightning_gans.randomness import global_seed
 
 SEED = 0  # of the subsets in KID and the splits in the Inception Score
 KID_SUBSETS, KID_SUBSET_SIZE, INCEPTION_SCORE_SPLITS = 100, 1000, 10
@@ -129,13 +124,15 @@ class GenerativeMetrics(Callback):
         self._print(trainer)
 
     def _start(self) -> None:
-        self._parts: dict[str, list[Tensor]] = {"real": [], "fake": [], "logits": []}
+        self._parts: dict[str, list[Tensor]] = {"real": [], "fake": [], "logits": [], "label": []}
 
     def _add(self, stage: str, outputs: dict[str, Tensor], batch: Any) -> None:
         features, logits = self._see(outputs["fake"])
         self._parts["fake"].append(features)
         if logits is not None:
             self._parts["logits"].append(logits)
+        if "label" in outputs:
+            self._parts["label"].append(outputs["label"])
         if stage not in self._real:
             self._parts["real"].append(self._see(_images(batch))[0])
 
@@ -146,44 +143,35 @@ class GenerativeMetrics(Callback):
 
     def _finish(self, stage: str, trainer: Any, pl_module: Any) -> None:
         if stage not in self._real:
-            self._real[stage] = _gather(self._parts["real"], trainer)
-        real, fake = self._real[stage], _gather(self._parts["fake"], trainer)
-        logits = _gather(self._parts["logits"], trainer) if self._parts["logits"] else None
+            self._real[stage] = gather_rows(self._parts["real"], trainer)
+        real, fake = self._real[stage], gather_rows(self._parts["fake"], trainer)
+        logits = gather_rows(self._parts["logits"], trainer) if self._parts["logits"] else None
         scores = compute_scores(real, fake, logits)
         if logits is not None and isinstance(self.network, DigitClassifier):
             share = logits.argmax(dim=1).bincount(minlength=10) / len(logits)
             scores |= {"digit_share_min": share.min().item(), "digit_share_max": share.max().item()}
-        pl_module.log_dict(scores, sync_dist=True)
-
-        self._entry = {
-            "stage": stage,
-            "step": trainer.global_step,
-            "kimg": pl_module.images_seen / 1000,
-            "scores": scores,
-            "protocol": {
+            if self._parts["label"]:
+                label = gather_rows(self._parts["label"], trainer)
+                scores["class_accuracy"] = (logits.argmax(dim=1) == label).double().mean().item()
+        self._entry = record_scores(
+            type(self).__name__,
+            trainer,
+            pl_module,
+            stage,
+            scores,
+            {
                 "features": type(self.network).__name__,
                 "features_hash": getattr(self.network, "weights_hash", None) or _hash(self.network),
                 "reference": getattr(trainer.datamodule, "reference", f"{stage} dataloader"),
                 "num_real": len(real),
                 "num_fake": len(fake),
-                "generator": f"{'last weights' if without_ema(pl_module) else 'moving average (EMA)'}, eval mode",
                 "images": "8 bits per channel, shown to the network in [-1, 1]",
                 "kid_subsets": KID_SUBSETS,
                 "kid_subset_size": min(KID_SUBSET_SIZE, len(real), len(fake)),
                 "inception_score_splits": INCEPTION_SCORE_SPLITS,
                 "subset_seed": SEED,
-                "sample_seed": global_seed(),
-                "num_processes": trainer.world_size,
-                "images_seen": pl_module.images_seen,
-                "global_step": trainer.global_step,
-                "versions": {
-                    name: version(name) for name in ("lightning-gans", "torch", "torchvision", "torchmetrics")
-                },
             },
-        }
-        folder = trainer.log_dir or trainer.default_root_dir  # on all ranks: `log_dir` is broadcast
-        if trainer.is_global_zero and not trainer.fast_dev_run:
-            append_entry(Path(folder) / "metrics.json", self._entry)
+        )
 
     def _print(self, trainer: Trainer) -> None:
         if self._entry is None or not trainer.is_global_zero:
@@ -236,21 +224,6 @@ def compute_scores(
     return scores
 
 
-def append_entry(path: Path, entry: dict[str, Any]) -> None:
-    """Adds an entry to a JSON list, in place of one of the same stage and step; the file is whole at every moment."""
-    entries = json.loads(path.read_text()) if path.exists() else []
-    entries = [old for old in entries if (old["stage"], old["step"]) != (entry["stage"], entry["step"])] + [entry]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(json.dumps(entries, indent=2) + "\n")
-    os.replace(temporary, path)
-
-
-def without_ema(module: LightningModule) -> bool:
-    """Whether an adversarial module keeps no moving average, so that its last weights draw the samples."""
-    return getattr(module, "ema_halflife", None) == 0
-
-
 class _Identity(nn.Module):
     """Hands features to FID, which asks for their number."""
 
@@ -264,12 +237,6 @@ class _Identity(nn.Module):
 
 def _images(batch: Any) -> Tensor:
     return batch if isinstance(batch, Tensor) else batch[0]
-
-
-def _gather(parts: list[Tensor], trainer: Trainer) -> Tensor:
-    """Rows of all processes, also where their numbers differ."""
-    rows = torch.cat(parts)
-    return torch.cat(gather_all_tensors(rows)) if trainer.world_size > 1 else rows
 
 
 def _hash(network: nn.Module) -> str:

@@ -18,6 +18,8 @@ class NewestCheckpoint(ModelCheckpoint):
         super().__init__(filename="last", every_n_train_steps=every_n_train_steps, enable_version_counter=False)
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
+        if trainer.fast_dev_run:  # type: ignore[attr-defined]
+            return
         super().on_train_batch_end(trainer, pl_module, *args)
         is_last_epoch = trainer.current_epoch + 1 == trainer.max_epochs
         if trainer.global_step == trainer.max_steps or (is_last_epoch and trainer.is_last_batch):

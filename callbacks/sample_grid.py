@@ -58,7 +58,7 @@ class SampleGrid(Callback):
         self._started = False
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
-        if self._started or not trainer.is_global_zero:
+        if self._started or not trainer.is_global_zero or trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
         self._started = True
         self._images = self._drawn_at = pl_module.images_seen
@@ -69,7 +69,7 @@ class SampleGrid(Callback):
             self._draw(trainer, pl_module)
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        if not trainer.is_global_zero:
+        if not self._started:
             return
         before, self._images = self._images, pl_module.images_seen
         period = 1000 * self.every_kimg
@@ -77,7 +77,7 @@ class SampleGrid(Callback):
             self._draw(trainer, pl_module)
 
     def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
-        if trainer.is_global_zero and self._drawn_at != self._images:
+        if self._started and self._drawn_at != self._images:
             self._draw(trainer, pl_module)
 
     def _validation_images(self, trainer: Trainer) -> tuple[Tensor, ...] | None:

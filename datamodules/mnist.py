@@ -29,12 +29,26 @@ class MNISTDataModule(TensorDataModule):
         size: Height and width in pixels; 32 puts the 28 pixels of the original into a black frame of 2.
         batch_size: Images per batch and process.
         download: Whether to download what is missing in `folder`.
+        num_labels: For semi-supervised learning, the training images that keep their label, the first of each class in
+            equal numbers; the others have label -1. None keeps all labels.
+        label_repeats: How often each image that keeps its label is among the training images when `num_labels` is
+            given, so that batches hold enough of them.
     """
 
     def __init__(
-        self, folder: str | None = None, size: Literal[28, 32] = 32, batch_size: int = 64, download: bool = False
+        self,
+        folder: str | None = None,
+        size: Literal[28, 32] = 32,
+        batch_size: int = 64,
+        download: bool = False,
+        num_labels: int | None = None,
+        label_repeats: int = 1,
     ):
         super().__init__(batch_size)
+        if num_labels is not None and (num_labels % 10 or not 0 <= num_labels <= 8000):
+            raise ValueError(f"`num_labels` must be a multiple of the 10 classes from 0 to 8000, got {num_labels}.")
+        if label_repeats < 1:
+            raise ValueError(f"`label_repeats` must be at least 1, got {label_repeats}.")
         if size not in (28, 32):
             raise ValueError(f"`size` must be 28 or 32, got {size}.")
         if download and folder is None:
@@ -42,6 +56,8 @@ class MNISTDataModule(TensorDataModule):
         self.folder = folder
         self.size = size
         self.download = download
+        self.num_labels = num_labels
+        self.label_repeats = label_repeats
         embedded, test = "embedded MNIST, first 10,000 training digits", "MNIST test, 10,000 digits"
         self.reference = embedded if folder is None else test
 
@@ -54,12 +70,23 @@ class MNISTDataModule(TensorDataModule):
             with np.load(EMBEDDED) as arrays:
                 image, label = torch.from_numpy(arrays["image"]), torch.from_numpy(arrays["label"]).long()
             digits = TensorImages(framed(image, self.size), label)
-            return digits, digits
+            return self.few_labels(digits), digits
         training, test = (read_mnist(self.folder, train) for train in (True, False))
         return (
-            TensorImages(framed(training.data, self.size), training.targets),
+            self.few_labels(TensorImages(framed(training.data, self.size), training.targets)),
             TensorImages(framed(test.data, self.size), test.targets),
         )
+
+    def few_labels(self, digits: TensorImages) -> TensorImages:
+        """The digits, with the labels that are to be known, those images repeated."""
+        if self.num_labels is None:
+            return digits
+        of_class = [(digits.label == digit).nonzero().flatten() for digit in range(10)]
+        known = torch.cat([index[: self.num_labels // 10] for index in of_class])
+        label = torch.full_like(digits.label, -1)
+        label[known] = digits.label[known]
+        order = torch.cat([torch.arange(len(label)), known.repeat(self.label_repeats - 1)])
+        return TensorImages(digits.image[order], label[order])
 
 
 def framed(image: UInt8[Tensor, "n 28 28"], size: int) -> UInt8[Tensor, "n 1 {size} {size}"]:

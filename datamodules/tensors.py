@@ -34,6 +34,25 @@ class TensorImages(Dataset):
         return image, self.label.index_select(0, index)
 
 
+class TensorPoints(Dataset):
+    """Labelled points in memory, indexed by a whole batch at once.
+
+    Args:
+        point: The points, as they are.
+        label: Their classes.
+    """
+
+    def __init__(self, point: Float32[Tensor, "n k"], label: Int64[Tensor, " n"]):
+        self.point = point
+        self.label = label
+
+    def __len__(self) -> int:
+        return len(self.point)
+
+    def __getitem__(self, index: Int64[Tensor, " b"]) -> tuple[Float32[Tensor, "b k"], Int64[Tensor, " b"]]:
+        return self.point.index_select(0, index), self.label.index_select(0, index)
+
+
 class TrainingBatches(DistributedSampler):
     """Shuffled batches of indices, in an order that is a function of the seed and the epoch alone.
 
@@ -127,7 +146,7 @@ class TensorDataModule(LightningDataModule, ABC):
         self.seed: int | None = None  # of the order of training, kept by a resumed run
 
     @abstractmethod
-    def load(self) -> tuple[TensorImages, TensorImages]:
+    def load(self) -> tuple[TensorImages, TensorImages] | tuple[TensorPoints, TensorPoints]:
         """Reads the images to train on and the images to evaluate on, which may be the same object."""
 
     def setup(self, stage: str) -> None:
@@ -158,7 +177,7 @@ class TensorDataModule(LightningDataModule, ABC):
         """The number of processes and the rank of this one."""
         return (1, 0) if self.trainer is None else (self.trainer.world_size, self.trainer.global_rank)
 
-    def loader(self, images: TensorImages, sampler: DistributedSampler) -> DataLoader:
+    def loader(self, images: TensorImages | TensorPoints, sampler: DistributedSampler) -> DataLoader:
         """A loader that indexes `images` with each batch of `sampler`."""
         # Lightning advises workers, but they would only copy what is in memory already.
         warnings.filterwarnings("ignore", "The '.*_dataloader' does not have many workers")

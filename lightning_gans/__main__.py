@@ -86,7 +86,9 @@ class GANCLI(LightningCLI):
         self.config_init["predict"]["return_predictions"] = False  # callbacks have them; all at once may not fit
 
     def after_fit(self) -> None:
-        trainer = self.trainer
+        trainer: Any = self.trainer
+        if trainer.fast_dev_run:
+            return
         folder = Path(trainer.log_dir or trainer.default_root_dir)
         checkpoint = getattr(trainer.checkpoint_callback, "last_model_path", "") or getattr(
             trainer.checkpoint_callback, "best_model_path", ""

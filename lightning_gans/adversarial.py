@@ -70,6 +70,9 @@ class AdversarialModule(LightningModule, ABC):
         remedies: What is added to the variant's losses, in this order; see `lightning_gans.remedies`.
     """
 
+    whole_batch = False
+    """Whether a loss says something of the batch as a whole, and is not a mean over its images."""
+
     def __init__(
         self,
         generator: nn.Module,
@@ -89,6 +92,11 @@ class AdversarialModule(LightningModule, ABC):
         for name, value in (("n_critic", n_critic), ("micro_batches", micro_batches)):
             if value < 1:
                 raise ValueError(f"`{name}` must be at least 1, got {value}.")
+        if self.whole_batch and micro_batches > 1:
+            raise ValueError(
+                f"`micro_batches` must be 1 for {type(self).__name__}, whose loss is one of the whole batch, "
+                f"got {micro_batches}."
+            )
         for name, limit in (("generator_clip", generator_clip), ("discriminator_clip", discriminator_clip)):
             if limit is not None and limit <= 0:
                 raise ValueError(f"`{name}` must be positive, or null to clip nothing, got {limit}.")
@@ -168,6 +176,13 @@ class AdversarialModule(LightningModule, ABC):
         self._step(optimizer)
         if player == "generator":
             self._update_ema(len(batch[0]))
+
+    def everyone(self, rows: Tensor) -> Tensor:
+        """The rows of all processes, for a loss of the whole batch; its gradient is then that of one process."""
+        if self._trainer is None or self.trainer.world_size == 1:
+            return rows
+        gathered: Any = self.all_gather(rows, sync_grads=rows.requires_grad)
+        return gathered.flatten(0, 1)
 
     @contextmanager
     def averaged(self) -> Iterator[None]:

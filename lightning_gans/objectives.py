@@ -23,10 +23,18 @@ class Objective(ABC):
 
 
 class NonSaturating(Objective):
-    """Cross-entropy, the generator maximising log D(G(z)) (Goodfellow et al., 2014, https://arxiv.org/abs/1406.2661)."""
+    """Cross-entropy, the generator maximising log D(G(z)) (Goodfellow et al., 2014, https://arxiv.org/abs/1406.2661).
+
+    Args:
+        real_label: What the discriminator is to say of data; below 1, such as 0.9, it is one-sided label smoothing
+            (Salimans et al., 2016, https://arxiv.org/abs/1606.03498, section 3.4).
+    """
+
+    def __init__(self, real_label: float = 1.0):
+        self.real_label = checked_label(real_label)
 
     def discriminator(self, real: Logits, fake: Logits) -> Scalar:
-        return softplus(-real).mean() + softplus(fake).mean()
+        return cross_entropy(real, fake, self.real_label)
 
     def generator(self, fake: Logits) -> Scalar:
         return softplus(-fake).mean()
@@ -36,10 +44,16 @@ class Minimax(Objective):
     """Cross-entropy, the generator minimising log(1 - D(G(z))) (Goodfellow et al., 2014, eq. 1, https://arxiv.org/abs/1406.2661).
 
     Both players share one value, but the generator's gradient vanishes while the discriminator wins.
+
+    Args:
+        real_label: What the discriminator is to say of data; see `NonSaturating`.
     """
 
+    def __init__(self, real_label: float = 1.0):
+        self.real_label = checked_label(real_label)
+
     def discriminator(self, real: Logits, fake: Logits) -> Scalar:
-        return softplus(-real).mean() + softplus(fake).mean()
+        return cross_entropy(real, fake, self.real_label)
 
     def generator(self, fake: Logits) -> Scalar:
         return -softplus(fake).mean()
@@ -73,3 +87,15 @@ class Wasserstein(Objective):
 
     def generator(self, fake: Logits) -> Scalar:
         return -fake.mean()
+
+
+def cross_entropy(real: Logits, fake: Logits, real_label: float) -> Scalar:
+    """Of the discriminator's answers: `real_label` is right on data, 0 on samples."""
+    loss = softplus(-real).mean() + softplus(fake).mean()
+    return loss if real_label == 1 else loss + (1 - real_label) * real.mean()
+
+
+def checked_label(real_label: float) -> float:
+    if not 0 < real_label <= 1:
+        raise ValueError(f"`real_label` must be above 0 and at most 1, got {real_label}.")
+    return real_label

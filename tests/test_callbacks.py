@@ -11,7 +11,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from lightning_gans.callbacks import ProgressBar, SampleGrid, SampleWriter
+from lightning_gans.callbacks import ProgressBar, NewestCheckpoint, SampleGrid, SampleWriter
 from lightning_gans.callbacks.progress_bar import whole_terms
 from lightning_gans.callbacks.sample_writer import in_order
 from lightning_gans.randomness import seeded
@@ -320,3 +320,9 @@ def test_a_disabled_bar_prints_nothing(tmp_path, capsys):
 def test_predict_has_a_bar_of_batches(tmp_path, capsys):
     trainer(tmp_path, ProgressBar()).predict(Toy(), loader())
     assert "predict: 100%|##########| 10/10" in capsys.readouterr().err
+
+
+def test_a_fast_dev_run_writes_nothing(tmp_path):
+    callbacks = [SampleGrid(), NewestCheckpoint()]
+    trainer(tmp_path, fast_dev_run=2, callbacks=callbacks, enable_checkpointing=True).fit(tiny(), loader(), loader())
+    assert not list(tmp_path.rglob("*.*"))

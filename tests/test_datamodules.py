@@ -415,3 +415,26 @@ def test_a_resumed_run_keeps_the_order_of_its_seed(monkeypatch):
     other = MNISTDataModule(batch_size=64)
     other.setup("fit")
     assert not torch.equal(next(iter(other.train_dataloader()))[1], labels)
+
+
+def test_few_labels_are_known_in_equal_numbers_and_repeated():
+    data = MNISTDataModule(num_labels=20, label_repeats=3)
+    data.setup("fit")
+    label, all_labels = data.training.label, data.evaluation.label
+    assert len(label) == 10_000 + 2 * 20 and len(all_labels) == 10_000
+    assert label[label >= 0].bincount(minlength=10).tolist() == [6] * 10
+    assert torch.equal(label[:10_000][label[:10_000] >= 0], all_labels[label[:10_000] >= 0])
+    first = (all_labels == 7).nonzero()[:2].flatten()
+    assert label[first].tolist() == [7, 7] and (label[:10_000] == 7).sum() == 2
+    assert torch.equal(data.training.image[label == 7][2:4], data.evaluation.image[first])
+
+
+@pytest.mark.parametrize("number", [15, -10, 8010])
+def test_a_number_of_labels_that_classes_cannot_share_is_refused(number):
+    with pytest.raises(ValueError, match=f"`num_labels` must be a multiple of the 10 classes .*, got {number}"):
+        MNISTDataModule(num_labels=number)
+
+
+def test_repeating_no_label_is_refused():
+    with pytest.raises(ValueError, match="`label_repeats` must be at least 1, got 0"):
+        MNISTDataModule(num_labels=10, label_repeats=0)

@@ -12,7 +12,8 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 from torchmetrics.image import FrechetInceptionDistance, InceptionScore, KernelInceptionDistance
 
-from lightning_gans.callbacks.metrics import SEED, GenerativeMetrics, append_entry, as_8_bit, compute_scores
+from lightning_gans.callbacks.metrics import SEED, GenerativeMetrics, as_8_bit, compute_scores
+from lightning_gans.callbacks.score_card import append_entry
 from lightning_gans.metrics.digits import WEIGHTS, DigitClassifier
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Lightning's advice about workers, loggers and checkpoint folders

@@ -2,7 +2,17 @@ import pytest
 import torch
 from torch import nn
 
-from lightning_gans.networks import DCGANDiscriminator, DCGANGenerator, MLPDiscriminator, MLPGenerator
+from lightning_gans.networks import (
+    DCGANDiscriminator,
+    DCGANGenerator,
+    InfoGANDiscriminator,
+    InfoGANGenerator,
+    LabelledDiscriminator,
+    LabelledGenerator,
+    MLPDiscriminator,
+    MLPGenerator,
+    SpectrallyNormalized,
+)
 
 
 @pytest.mark.parametrize("size", [8, 28, 32, 48, 64])
@@ -55,3 +65,59 @@ def test_maxout_takes_the_largest_of_its_pieces():
     x = torch.randn(5, 4)
     pieces = (x @ maxout.linear.weight.T + maxout.linear.bias).view(5, 3, 4)
     torch.testing.assert_close(maxout(x), torch.stack([pieces[:, i].max(1).values for i in range(3)], 1))
+
+
+def test_a_labelled_generator_puts_the_label_behind_the_latent():
+    network = nn.Identity()
+    network.latent_dim = 5
+    generator = LabelledGenerator(network, num_classes=3)
+    assert generator.latent_dim == 2
+    network.forward = lambda latent: latent[:, :, None, None]
+    drawn = generator(torch.tensor([[0.5, -0.5], [1.0, 2.0]]), torch.tensor([2, 0]))
+    assert drawn.flatten(1).tolist() == [[0.5, -0.5, 0, 0, 1], [1.0, 2.0, 1, 0, 0]]
+
+
+def test_a_labelled_generator_needs_room_for_the_classes():
+    with pytest.raises(ValueError, match="`network.latent_dim` holds the 10 classes too and must be larger, got 10"):
+        LabelledGenerator(DCGANGenerator(10, 1, 32, 4))
+
+
+def test_a_labelled_discriminator_sees_a_plane_of_ones_for_the_label():
+    class Sums(nn.Module):
+        def forward(self, image):
+            return image.sum((1, 2, 3)) + 100 * image[:, 2].mean((1, 2))  # the plane of class 1
+
+    judge = LabelledDiscriminator(Sums(), num_classes=3)
+    assert judge(torch.zeros(2, 1, 2, 2), torch.tensor([1, 0])).tolist() == [104, 4]
+
+
+def test_spectral_norms_settle_at_1_and_batch_norm_free_layers_are_all_normalised():
+    network = SpectrallyNormalized(DCGANDiscriminator(1, 32, 4, batch_norm=False))
+    for _ in range(100):  # power iterations
+        network(torch.rand(2, 1, 32, 32))
+    norms = network.norms()
+    assert len(norms) == 4 and all(abs(norm - 1) < 0.01 for norm in norms.values())
+
+
+def test_spectral_normalisation_divides_by_the_largest_singular_value():
+    layer = nn.Linear(3, 2, bias=False)
+    with torch.no_grad():
+        layer.weight.copy_(torch.tensor([[3.0, 0.0, 0.0], [0.0, 0.5, 0.0]]))
+    network = SpectrallyNormalized(nn.Sequential(layer))
+    for _ in range(50):
+        network(torch.eye(3))
+    assert torch.allclose(network(torch.eye(3)), torch.tensor([[1.0, 0.0], [0.0, 1 / 6], [0.0, 0.0]]), atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [28, 32])
+def test_infogan_networks_have_the_shapes_of_the_paper(size):
+    generator = InfoGANGenerator(latent_dim=74, size=size, width=4)
+    discriminator = InfoGANDiscriminator(size=size, width=4, code_outputs=12)
+    image = generator(torch.randn(3, 74))
+    assert image.shape == (3, 1, size, size) and discriminator(image).shape == (3, 13)
+
+
+def test_more_outputs_of_a_discriminator_are_logits_per_image():
+    image = torch.rand(3, 1, 32, 32)
+    assert DCGANDiscriminator(1, 32, 4)(image).shape == (3,)
+    assert DCGANDiscriminator(1, 32, 4, outputs=11)(image).shape == (3, 11)

@@ -6,9 +6,11 @@ import os
 from pathlib import Path
 
 import torch
+import yaml
 from lightning import Callback
 from lightning.pytorch.callbacks import ModelCheckpoint
 
+import lightning_gans
 from lightning_gans.__main__ import main
 from tests.conftest import RECIPES, make_comparable, reduced
 
@@ -59,7 +61,13 @@ class Spy(Callback):
             torch.distributed.all_reduce = self.all_reduce
         self.note("end", pl_module)
         players = [name.split("_loss/")[0] for name in pl_module._terms]
-        self.states["terms"] = {player: torch.tensor(players.count(player)) for player in pl_module.players()}
+        self.states["reduced"] = {  # in one move: each parameter, a flag for it, and the terms
+            player: torch.tensor(sum(p.numel() + 1 for p in module.parameters()) + players.count(player))
+            for player, module in pl_module.players().items()
+        }
+        self.states["buffers"] = {
+            "buffers": torch.tensor(sum(b.numel() for b in pl_module.buffers() if b.is_floating_point()))
+        }
         self.states["n_critic"] = {"n_critic": torch.tensor(pl_module.n_critic)}
         self.states["optimizers"] = {
             f"{player} {index} {name}": torch.as_tensor(value)
@@ -86,6 +94,13 @@ class Poison(Callback):
         if batch_idx == 2 and trainer.global_rank == 1:
             with torch.no_grad():
                 next(pl_module.discriminator.parameters()).fill_(float("nan"))
+
+
+def cuts(recipe: str) -> list[int]:
+    """The numbers of micro-batches that a recipe's variant can be trained with."""
+    path = Path(lightning_gans.__file__).parent / "configs" / f"{recipe}.yaml"
+    variant = getattr(lightning_gans, yaml.safe_load(path.read_text())["model"]["class_path"])
+    return [1] if variant.whole_batch else [1, 2]
 
 
 def train(recipe: str, folder: Path, devices: int, *options: str, **changes) -> Spy:
@@ -122,7 +137,7 @@ def walk(folder: Path) -> None:
     (folder / f"poisoned_{rank}.txt").write_text(errors.getvalue())
 
     for recipe in RECIPES:
-        for micro_batches in (1, 2):
+        for micro_batches in cuts(recipe):
             name = f"{recipe}_{micro_batches}"
             save(name, compare(recipe, folder / name, 2, micro_batches))
         checkpoints = {"callbacks": [SPY, saver(folder / recipe)], "enable_checkpointing": True}

@@ -41,7 +41,7 @@ class DCGANGenerator(nn.Module):
 
 
 class DCGANDiscriminator(nn.Module):
-    """Strided convolutions from an image to a logit (Radford et al., 2016, https://arxiv.org/abs/1511.06434).
+    """Strided convolutions from an image to logits (Radford et al., 2016, https://arxiv.org/abs/1511.06434).
 
     Each layer halves the size and doubles the channels; leaky ReLU of slope 0.2, batch norm in all but the
     first and the last layer.
@@ -51,10 +51,15 @@ class DCGANDiscriminator(nn.Module):
         size: Image height and width: 4, 5, 6 or 7 doubled at least once, such as 28, 32 or 64.
         width: Channels of the first hidden layer; 64 in the paper.
         batch_norm: False leaves it out, as gradient penalties ask: they are a matter of each image alone.
+        outputs: Logits per image; with 1 they are of shape (b,), with more (b, outputs).
     """
 
-    def __init__(self, channels: int = 3, size: int = 64, width: int = 64, batch_norm: bool = True):
+    def __init__(
+        self, channels: int = 3, size: int = 64, width: int = 64, batch_norm: bool = True, outputs: int = 1
+    ):
         super().__init__()
+        self.size = size
+        self.outputs = outputs
         start, doublings = halvings(size)
         layers: list[nn.Module] = [nn.Conv2d(channels, width, 4, 2, 1), nn.LeakyReLU(0.2)]
         features = width
@@ -63,11 +68,14 @@ class DCGANDiscriminator(nn.Module):
             layers += [nn.BatchNorm2d(2 * features)] if batch_norm else []
             layers += [nn.LeakyReLU(0.2)]
             features *= 2
-        self.layers = nn.Sequential(*layers, nn.Conv2d(features, 1, start))
+        self.layers = nn.Sequential(*layers, nn.Conv2d(features, outputs, start))
         initialize(self)
 
-    def forward(self, image: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
-        return full_precision(self.layers(image).flatten())
+    def forward(self, image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b *k"]:
+        if image.shape[2:] != (self.size, self.size):
+            height, width = image.shape[2:]
+            raise ValueError(f"`size` of network and data must agree, got {self.size} and images of {height} x {width}.")
+        return full_precision(self.layers(image).flatten(0 if self.outputs == 1 else 1))
 
 
 def halvings(size: int) -> tuple[int, int]:
@@ -83,8 +91,8 @@ def halvings(size: int) -> tuple[int, int]:
 def initialize(network: nn.Module) -> None:
     """Weights from N(0, 0.02) (section 4), batch norm's from N(1, 0.02) as in the authors' code, biases zero."""
     for module in network.modules():
-        if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d | nn.BatchNorm2d):
-            nn.init.normal_(module.weight, float(isinstance(module, nn.BatchNorm2d)), 0.02)
+        if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d | nn.BatchNorm1d | nn.BatchNorm2d):
+            nn.init.normal_(module.weight, float(isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)), 0.02)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
     network.to(memory_format=torch.channels_last)  # 0.85 of the time of a step, benchmarks/training_step.py

@@ -1,0 +1,154 @@
+"""What two remedies of Salimans et al., 2016, do: historical averaging and minibatch discrimination.
+
+`game` plays min_x max_y xy by alternating gradient steps, with and without historical averaging; `grid` trains the
+recipes `gan_grid` and `minibatch_discrimination_grid` from several seeds and counts the modes of 25 that are covered.
+
+    python benchmarks/remedies.py
+"""
+
+import argparse
+import json
+import math
+import time
+from pathlib import Path
+from statistics import mean
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import matplotlib
+import torch
+from lightning import Callback, Trainer
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from unrolled_ring import machine, quieten, train
+
+from lightning_gans import AdversarialModule
+from lightning_gans.remedies import HistoricalAveraging
+
+ROOT = Path(__file__).parents[1]
+PICTURE, RESULTS = ROOT / "docs/images/historical_averaging.png", ROOT / "benchmarks/results/remedies.json"
+WEIGHT, RATE, ROUNDS = 1.0, 0.1, 1000
+GRID = ("gan_grid", "minibatch_discrimination_grid")
+
+
+class Number(nn.Module):
+    """A player that is one number."""
+
+    latent_dim = 1
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.value = nn.Parameter(torch.ones(()))
+
+
+class Product(AdversarialModule):
+    """min_x max_y xy; the generator is x, the discriminator y."""
+
+    def discriminator_loss(self, batch: Any) -> dict[str, Tensor]:
+        return {"adversarial": -self.generator.value * self.discriminator.value}
+
+    def generator_loss(self, batch: Any) -> dict[str, Tensor]:
+        return {"adversarial": self.generator.value * self.discriminator.value}
+
+
+class Path2D(Callback):
+    """Notes where the players are after each round."""
+
+    def __init__(self) -> None:
+        self.points = [(1.0, 1.0)]
+
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, *args: Any) -> None:
+        self.points.append((pl_module.generator.value.item(), pl_module.discriminator.value.item()))
+
+
+def play(*remedies: Any) -> list[tuple[float, float]]:
+    """Where the players are after each round, from (1, 1)."""
+
+    def descent(parameters: Any) -> torch.optim.Optimizer:
+        return torch.optim.SGD(parameters, lr=RATE)
+
+    module = Product(
+        generator=Number(),
+        discriminator=Number(),
+        generator_optimizer=descent,
+        discriminator_optimizer=descent,
+        ema_halflife=0.0,
+        remedies=remedies,
+    )
+    path = Path2D()
+    with TemporaryDirectory() as folder:
+        quiet: dict[str, Any] = dict.fromkeys(
+            ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False
+        )
+        options = {"accelerator": "cpu", "max_epochs": 1, "callbacks": [path], "default_root_dir": folder}
+        Trainer(**options, **quiet).fit(module, DataLoader(torch.zeros(ROUNDS, 1), 1))  # type: ignore[arg-type]
+    return path.points
+
+
+def draw(paths: dict[str, list[tuple[float, float]]]) -> None:
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, (plane, distance) = pyplot.subplots(1, 2, figsize=(8, 3.7))
+    for label, points in paths.items():
+        plane.plot(*zip(*points, strict=True), label=label, linewidth=0.8)
+        distance.semilogy([math.hypot(*point) for point in points], label=label)
+    plane.plot(0, 0, "k+")
+    plane.set(xlabel="x", ylabel="y", title="min over x, max over y of xy", aspect="equal")
+    distance.set(xlabel="round", ylabel="distance from the equilibrium")
+    distance.grid(alpha=0.3)
+    distance.legend()
+    figure.tight_layout()
+    PICTURE.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(PICTURE, dpi=100)
+
+
+def game() -> dict[str, Any]:
+    start = time.perf_counter()
+    paths = {"plain": play(), "historical averaging": play(HistoricalAveraging(WEIGHT))}
+    draw(paths)
+    distances = {
+        label: {str(r): math.hypot(*points[r]) for r in range(0, ROUNDS + 1, 100)} for label, points in paths.items()
+    }
+    protocol = {"learning_rate": RATE, "weight": WEIGHT, "rounds": ROUNDS, "start": [1, 1]}
+    return {"protocol": protocol, "distance_by_round": distances, "wall_seconds": time.perf_counter() - start}
+
+
+def grid(seeds: list[int], steps: int | None) -> dict[str, Any]:
+    runs = []
+    for seed in seeds:
+        for name in GRID:
+            options = [f"--seed_everything={seed}"] + ([f"--trainer.max_steps={steps}"] if steps else [])
+            watch, _, spent = train(name, options, 250)
+            runs.append({"recipe": name, "seed": seed, **spent, "scores": watch.scores})
+            print(name, seed, spent, *(s["modes_covered"] for s in watch.scores.values()), flush=True)
+    final = {name: [list(r["scores"].values())[-1] for r in runs if r["recipe"] == name] for name in GRID}
+    table = {
+        name: {key: [score[key] for score in scores] for key in scores[0]}
+        | {"mean_modes_covered": mean(score["modes_covered"] for score in scores)}
+        for name, scores in final.items()
+    }
+    return {"at_the_end": table, "runs": runs}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--part", choices=["game", "grid", "all"], default="all")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--steps", type=int, help="of the grid; by default the recipes'")
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    options = parser.parse_args()
+    quieten()
+    results = json.loads(options.results.read_text()) if options.results.exists() else {}
+    results["machine"] = machine()
+    if options.part != "grid":
+        results["historical_averaging"] = game()
+    if options.part != "game":
+        results["grid"] = grid(options.seeds, options.steps)
+    options.results.parent.mkdir(parents=True, exist_ok=True)
+    options.results.write_text(json.dumps(results, indent=1) + "\n")
+    print(json.dumps({key: value for key, value in results.items() if key != "machine"}, indent=1)[:1500])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,124 @@
+"""Keeps the scores of finished runs, and writes `docs/results.md` and `docs/gallery.md` from what was kept.
+
+    python benchmarks/results.py keep runs/cgan_mnist/version_0
+    python benchmarks/results.py write
+
+`keep` puts the last scores of a run's folder, with their protocol, into `results/<recipe>_<seed>.json` here; other
+benchmarks write files of the same form. `results/systems.yaml` says what of them stands in which row.
+"""
+
+import json
+import statistics
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "results"
+DOCS = HERE.parent / "docs"
+SOURCE = "https://arxiv.org/abs/"
+
+
+def keep(folder: Path) -> Path:
+    """Keeps the last scores of every scorer of a run."""
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    recipe, seed = config["trainer"]["logger"]["init_args"]["name"], config["seed_everything"]
+    entries = json.loads((folder / "metrics.json").read_text())
+    last = [entry for entry in entries if entry["step"] == entries[-1]["step"]]
+    changed = f" --seed_everything {seed}" if seed else ""
+    result = {
+        "recipe": recipe,
+        "seed": seed,
+        "command": f"lightning-gans fit --config {recipe}{changed}",
+        "seconds": max(entry["seconds"] for entry in last),
+        "scores": {name: value for entry in last for name, value in entry["scores"].items()},
+        "protocol": {entry["scorer"]: entry["protocol"] for entry in last},
+    }
+    path = RESULTS / f"{recipe}_{seed}.json"
+    path.write_text(json.dumps(result, indent=2) + "\n")
+    return path
+
+
+def results_of(stem: str) -> list[dict[str, Any]]:
+    """The kept results of a recipe or benchmark, one per seed."""
+    paths = [path for path in sorted(RESULTS.glob("*.json")) if path.stem.rstrip("0123456789") in (stem, f"{stem}_")]
+    return [json.loads(path.read_text()) for path in paths]
+
+
+def shown(values: list[float], form: str) -> str:
+    """A value, or mean and standard deviation over seeds."""
+    if len(values) == 1:
+        return format(values[0], form)
+    return f"{format(statistics.mean(values), form)} +- {format(statistics.stdev(values), form)}"
+
+
+def rows(system: dict[str, Any]) -> list[str]:
+    """The lines of the table for one system: one per measurement."""
+    lines = []
+    for claim in system.get("claims", []):
+        results = results_of(claim.get("results", system["recipe"]))
+        values = [result["scores"][claim["score"]] for result in results]
+        if not values:
+            continue
+        ours = shown(values, claim.get("form", ".2f"))
+        asked = claim.get("asked", "")
+        seeds = f"{len(values)} seeds" if len(values) > 1 else "1 seed"
+        minutes = statistics.mean(result["seconds"] for result in results) / 60
+        paper = claim.get("paper", "")
+        command = results[0]["command"]
+        lines.append(
+            f"| {system['name']} | {claim['what']} | {paper} | {asked} | {ours} | {claim['protocol']}; {seeds} | "
+            f"{minutes:.1f} min | `{command}` |"
+        )
+    return lines
+
+
+def results_page(systems: list[dict[str, Any]], failed: list[str]) -> str:
+    lines = [
+        "# Results",
+        "",
+        "What each system does here, on two cores without a GPU. Written by `python benchmarks/results.py write` from the",
+        "files in [`benchmarks/results`](../benchmarks/results), which hold each score with its whole protocol. Values with",
+        "+- are mean and standard deviation over seeds; all others are one run. A paper's number is of the paper's own data,",
+        "networks and protocol, so it is there for orientation. Times are of a busy machine, most runs on one core.",
+        "",
+        "| system | what was measured | paper | asked for | here | protocol | time | command |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    lines += [line for system in systems for line in rows(system)]
+    return "\n".join([*lines, "", "## What did not come out", "", *(f"- {text}" for text in failed), ""])
+
+
+def gallery_page(systems: list[dict[str, Any]]) -> str:
+    lines = [
+        "# Gallery",
+        "",
+        "Each system with its one idea, and a picture that the command beside it made.",
+    ]
+    for system in systems:
+        lines += ["", f"## {system['name']}", "", f"[{system['paper']}]({SOURCE}{system['arxiv']}), {system['year']}. "]
+        lines[-1] += system["idea"].strip()
+        files = f"[`{Path(system['file']).name}`](../{system['file']})"
+        lines += ["", f"File: {files}. Recipe: [`{system['recipe']}`](../configs/{system['recipe']}.yaml)."]
+        for picture in system.get("pictures", []):
+            lines += ["", f"![{picture['shows']}](images/{picture['file']})", "", f"{picture['shows']}."]
+            lines += ["", "```console", *picture["command"].strip().splitlines(), "```"]
+    return "\n".join([*lines, ""])
+
+
+def write() -> None:
+    known = yaml.safe_load((RESULTS / "systems.yaml").read_text())
+    (DOCS / "results.md").write_text(results_page(known["systems"], known["failed"]))
+    (DOCS / "gallery.md").write_text(gallery_page(known["systems"]))
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["write"]:
+        write()
+    elif len(sys.argv) > 2 and sys.argv[1] == "keep":
+        for folder in sys.argv[2:]:
+            print(keep(Path(folder)))
+    else:
+        sys.exit(__doc__)

@@ -1,0 +1,97 @@
+"""How well neighbours in a learned space share a class."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int64
+from lightning import Callback, Trainer
+from torch import Tensor
+
+from lightning_gans.callbacks.score_card import record_scores
+from lightning_gans.datamodules.tensors import TensorDataModule, TensorImages
+
+BLOCK = 500  # queries, or images to be encoded, at a time
+
+
+class NearestNeighborAccuracy(Callback):
+    """Scores an encoder by the class of each evaluation image's nearest neighbour among the training images.
+
+    Logs `nearest_neighbor_<space>`, the share of evaluation images whose nearest training image, by Euclidean distance
+    in that space, has their label: 1 where classes keep apart. It is measured when Lightning validates or tests, on
+    all images of the data module. Where training and evaluation images are the same, no image is its own neighbour,
+    and the protocol says so.
+
+    Args:
+        spaces: Methods of the module that map images (b, c, h, w) to points (b, k), with the averaged encoder in
+            evaluation mode. The work grows with the number of evaluation images times that of training images times k.
+    """
+
+    def __init__(self, spaces: Sequence[str] = ("encode",)):
+        if not spaces:
+            raise ValueError("`spaces` must name at least one method of the module, got none.")
+        self.spaces = list(spaces)
+
+    def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
+        data = getattr(trainer, "datamodule", None)
+        if not isinstance(data, TensorDataModule):
+            raise ValueError(f"`NearestNeighborAccuracy` needs a TensorDataModule, got {type(data).__name__}.")
+        if missing := [space for space in self.spaces if not hasattr(pl_module, space)]:
+            raise ValueError(f"`spaces` must be methods of {type(pl_module).__name__}, got {', '.join(missing)}.")
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
+        if not trainer.sanity_checking:
+            self._score("validation", trainer, pl_module)
+
+    def on_test_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
+        self._score("test", trainer, pl_module)
+
+    def _score(self, stage: str, trainer: Any, pl_module: Any) -> None:
+        data = trainer.datamodule
+        scores = {
+            f"nearest_neighbor_{space}": accuracy(getattr(pl_module, space), data, trainer, pl_module.device)
+            for space in self.spaces
+        }
+        protocol = {
+            "classifier": "1 nearest neighbour, Euclidean distance",
+            "neighbors": f"{len(data.training)} training images",
+            "queries": f"{len(data.evaluation)}, {data.reference}",
+            "leave_one_out": data.training is data.evaluation,
+        }
+        record_scores(type(self).__name__, trainer, pl_module, stage, scores, protocol)
+
+
+def accuracy(encode: Callable[[Tensor], Tensor], data: TensorDataModule, trainer: Any, device: torch.device) -> float:
+    """The accuracy over all processes, each of which takes every so many-th query."""
+    training, evaluation = data.training, data.evaluation
+    chosen = torch.arange(trainer.global_rank, len(evaluation), trainer.world_size)
+    points = points_of(training, torch.arange(len(training)), encode, device)
+    own = chosen.to(device) if training is evaluation else None
+    queries = points[own] if own is not None else points_of(evaluation, chosen, encode, device)
+    nearest = nearest_neighbors(queries, points, own).cpu()
+    hits = (training.label[nearest] == evaluation.label[chosen]).sum().to(device)
+    return trainer.strategy.reduce(hits, reduce_op="sum").item() / len(evaluation)
+
+
+@torch.no_grad()
+def points_of(
+    images: TensorImages, chosen: Int64[Tensor, " n"], encode: Callable[[Tensor], Tensor], device: torch.device
+) -> Float[Tensor, "n k"]:
+    """The points of the chosen images."""
+    return torch.cat([encode(images[block][0].to(device)).float() for block in chosen.split(BLOCK)])
+
+
+def nearest_neighbors(
+    queries: Float[Tensor, "n k"], points: Float[Tensor, "m k"], own: Int64[Tensor, " n"] | None = None
+) -> Int64[Tensor, " n"]:
+    """The index of the point nearest to each query, other than `own[i]` for query i."""
+    center = points.mean(dim=0)  # float32 keeps small differences between small numbers
+    queries, points = queries - center, points - center
+    norms = points.square().sum(dim=1)
+    nearest = []
+    for block in torch.arange(len(queries), device=queries.device).split(BLOCK):
+        distances = torch.addmm(norms, queries[block], points.T, alpha=-2)  # less the query's own norm
+        if own is not None:
+            distances.scatter_(1, own[block, None], torch.inf)
+        nearest.append(distances.argmin(dim=1))
+    return torch.cat(nearest)

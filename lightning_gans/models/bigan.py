@@ -1,0 +1,88 @@
+"""BiGAN."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from lightning_gans.adversarial import AdversarialModule, Batch, Terms
+from lightning_gans.objectives import NonSaturating, Objective
+
+
+class BiGAN(AdversarialModule):
+    """Bidirectional GAN (Donahue et al., 2017, https://arxiv.org/abs/1605.09782).
+
+    An encoder E learns to invert the generator G without ever seeing an image that G made. The discriminator tells
+    pairs of a real image and its code from pairs of a generated image and its latent; G and E together make the two
+    kinds of pairs alike, for which E has to become the inverse of G (theorem 2).
+
+        L_D = loss of D(x, E(x)) as real and of D(G(z), z) as fake     (eq. 3)
+        L_G,E = the same with real and fake swapped, which does not saturate     (section 3.4)
+
+    The latent is uniform on [-1, 1]. The authors' code steps all three networks at once; here the discriminator
+    steps first, as in every variant.
+
+    Args:
+        decoder: G; maps latents to images.
+        encoder: E; maps images to codes, with `features(image)` its last hidden layer.
+        discriminator: Called with an image and a latent or code.
+        objective: What the players make of the logits.
+        kwargs: See `AdversarialModule`; the generator, its optimizer and its average are decoder and encoder together.
+    """
+
+    def __init__(self, decoder: nn.Module, encoder: nn.Module, objective: Objective = NonSaturating(), **kwargs):
+        super().__init__(generator=nn.ModuleDict({"decoder": decoder, "encoder": encoder}), **kwargs)
+        self.objective = objective
+        self.latent_dim: int = decoder.latent_dim  # type: ignore[assignment]
+
+    def discriminator_loss(self, batch: Batch) -> Terms:
+        real, fake = self.pairs(batch)
+        return {"adversarial": self.objective.discriminator(real, fake)}
+
+    def generator_loss(self, batch: Batch) -> Terms:
+        real, fake = self.pairs(batch)
+        return {"adversarial": self.objective.discriminator(fake, real)}
+
+    def pairs(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The discriminator's logits of (x, E(x)) and of (G(z), z)."""
+        image, latent = batch[0], self.latent(len(batch[0]))
+        networks = self.networks()
+        real = self.discriminator(image, networks["encoder"](image))
+        return real, self.discriminator(networks["decoder"](latent), latent)
+
+    def samples(self, batch: Batch) -> dict[str, Tensor]:
+        image, networks = batch[0], self.networks()
+        fake = networks["decoder"](self.latent(len(image)))
+        return {"fake": fake, "real": image, "reconstruction": networks["decoder"](networks["encoder"](image))}
+
+    def latent(self, size: int) -> Tensor:
+        return 2 * torch.rand(size, self.latent_dim, device=self.device, dtype=self.dtype) - 1  # type: ignore[arg-type]
+
+    def encode(self, image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b z"]:
+        """E(x) of the averaged encoder in evaluation mode."""
+        with self.averaged_encoder() as encoder:
+            return encoder(image)
+
+    def features(self, image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k"]:
+        """The last hidden layer of the averaged encoder in evaluation mode."""
+        with self.averaged_encoder() as encoder:
+            return encoder.features(image)  # type: ignore[operator]
+
+    @contextmanager
+    def averaged_encoder(self) -> Iterator[nn.Module]:
+        """The averaged encoder, within it in evaluation mode, without gradients and in full precision."""
+        with self.averaged(), torch.no_grad(), torch.autocast(self.device.type, enabled=False):
+            encoder = self.networks()["encoder"]
+            modes = [(module, module.training) for module in encoder.modules()]
+            try:
+                yield encoder.eval()
+            finally:
+                for module, training in modes:
+                    module.training = training
+
+    def networks(self) -> nn.ModuleDict:
+        """`decoder` and `encoder`."""
+        assert isinstance(self.generator, nn.ModuleDict)
+        return self.generator

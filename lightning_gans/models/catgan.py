@@ -1,0 +1,64 @@
+"""CatGAN."""
+
+import math
+
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from lightning_gans.adversarial import AdversarialModule, Batch, Terms
+
+
+class CatGAN(AdversarialModule):
+    """Categorical GAN (Springenberg, 2016, https://arxiv.org/abs/1511.06390).
+
+    The discriminator sorts images into K classes instead of into real and fake. It is to be certain of the class of
+    each real image and uncertain of drawn ones, and to use all classes alike; the generator is to draw images of a
+    certain class, and of all classes alike. With H for entropy (eq. 7, semi-supervised eq. 9):
+
+        L_D = -H[E p(y|x)] + E H[p(y|x)] - E H[p(y|G(z))] + lambda E CE[y, p(y|x)]
+        L_G = -H[E p(y|G(z))] + E H[p(y|G(z))]
+
+    Batches are `(image, label)`; the label is -1 where it is not known. Without any the classes are clusters.
+
+    Args:
+        supervised_weight: lambda of the cross-entropy, which is the mean over a batch's labelled images.
+        kwargs: See `AdversarialModule`. The discriminator returns (b, K) logits.
+    """
+
+    whole_batch = True
+
+    def __init__(self, supervised_weight: float = 1.0, **kwargs):
+        super().__init__(**kwargs)
+        self.supervised_weight = supervised_weight
+
+    def discriminator_loss(self, batch: Batch) -> Terms:
+        real, label = batch
+        real_logits, label = self.everyone(self.discriminator(real)), self.everyone(label)
+        fake_logits = self.discriminator(self.generator(self.latent(len(real))))
+        guesses = cross_entropy(real_logits, label, ignore_index=-1, reduction="sum") / (label >= 0).sum().clamp(min=1)
+        return {
+            "balance": -marginal_entropy(real_logits),
+            "certainty": conditional_entropy(real_logits),
+            "uncertainty": -conditional_entropy(fake_logits),
+            "class": self.supervised_weight * guesses,
+        }
+
+    def generator_loss(self, batch: Batch) -> Terms:
+        logits = self.everyone(self.discriminator(self.generator(self.latent(len(batch[0])))))
+        return {"balance": -marginal_entropy(logits), "certainty": conditional_entropy(logits)}
+
+    def classify(self, image: Tensor) -> Tensor:
+        """Logits of the classes (b, K)."""
+        return self.discriminator(image)
+
+
+def conditional_entropy(logits: Float[Tensor, "b k"]) -> Float[Tensor, ""]:
+    """E H[p(y|x)], in nats: how uncertain the classes of single images are (eq. 3)."""
+    return -(logits.softmax(1) * logits.log_softmax(1)).sum(1).mean()
+
+
+def marginal_entropy(logits: Float[Tensor, "b k"]) -> Float[Tensor, ""]:
+    """H[E p(y|x)], in nats: how evenly a batch uses the classes (eq. 4)."""
+    log_p = logits.log_softmax(1).logsumexp(0) - math.log(len(logits))
+    return -(log_p.exp() * log_p).sum()

@@ -1,0 +1,81 @@
+"""CatGAN's perceptrons."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from lightning_gans.precision import full_precision
+
+
+class CatGANGenerator(nn.Module):
+    """Rectified linear layers with batch norm from a latent to an image (Springenberg, 2016, https://arxiv.org/abs/1511.06390).
+
+    Args:
+        latent_dim: Size of the latent.
+        channels: Image channels.
+        size: Image height and width.
+        width: Units of the last hidden layer; the two before it have half.
+    """
+
+    def __init__(self, latent_dim: int = 128, channels: int = 1, size: int = 28, width: int = 1000):
+        super().__init__()
+        self.latent_dim = latent_dim
+        layers: list[nn.Module] = []
+        sizes = [latent_dim, width // 2, width // 2, width]
+        for before, after in zip(sizes, sizes[1:], strict=False):
+            layers += [nn.Linear(before, after, bias=False), nn.BatchNorm1d(after), nn.LeakyReLU(0.1)]
+        layers += [nn.Linear(width, channels * size * size), nn.Tanh(), nn.Unflatten(1, (channels, size, size))]
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, latent: Float[Tensor, "b z"]) -> Float[Tensor, "b c h w"]:
+        return self.layers(latent)
+
+
+class CatGANDiscriminator(nn.Module):
+    """Five hidden layers with batch norm, and noise at the input of each, from an image to class logits (Springenberg, 2016, https://arxiv.org/abs/1511.06390).
+
+    Args:
+        channels: Image channels.
+        size: Image height and width.
+        width: Units of the first hidden layer; the others have 1/2, 1/4, 1/4 and 1/4 of it.
+        outputs: Number of classes.
+        image_noise: Standard deviation of the noise on the image, whose range is [-1, 1]; 0 adds none.
+        hidden_noise: Standard deviation of the noise on hidden layers, which batch norm has given one of 1.
+    """
+
+    def __init__(
+        self,
+        channels: int = 1,
+        size: int = 28,
+        width: int = 1000,
+        outputs: int = 10,
+        image_noise: float = 0.6,
+        hidden_noise: float = 0.5,
+    ):
+        super().__init__()
+        layers: list[nn.Module] = [nn.Flatten(), GaussianNoise(image_noise)]
+        sizes = [channels * size * size, width, width // 2, width // 4, width // 4, width // 4]
+        for before, after in zip(sizes, sizes[1:], strict=False):
+            layers += [nn.Linear(before, after, bias=False), nn.BatchNorm1d(after), nn.LeakyReLU(0.1)]
+            layers += [GaussianNoise(hidden_noise)]
+        self.layers = nn.Sequential(*layers, nn.Linear(sizes[-1], outputs))
+
+    def forward(self, image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k"]:
+        return full_precision(self.layers(image))
+
+
+class GaussianNoise(nn.Module):
+    """Adds normal noise in training.
+
+    Args:
+        std: Its standard deviation.
+    """
+
+    def __init__(self, std: float):
+        super().__init__()
+        self.std = std
+
+    def forward(self, x: Float[Tensor, "b n"]) -> Float[Tensor, "b n"]:
+        if not self.training or self.std == 0:
+            return x
+        return x + self.std * torch.randn(*x.shape, device=x.device, dtype=x.dtype)
