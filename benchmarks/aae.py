@@ -86,7 +86,7 @@ def main() -> None:
     module, scores, seconds = train(args.recipe, args.runs, "adversary", options)
     picture = draw_styles(module) if module.labelled else draw_map(module)
     args.pictures.mkdir(parents=True, exist_ok=True)
-    to_pil_image(picture).save(args.pictures / f"{args.recipe}.png", optimize=True)
+    to_pil_image(picture[:1]).save(args.pictures / f"{args.recipe}.png", optimize=True)
     plain, plain_scores, plain_seconds = train(args.recipe, args.runs, "none", options + WITHOUT)
 
     distances = {

@@ -1,6 +1,6 @@
 """Draws ten samples of each of ten classes, a row a class.
 
-    python benchmarks/class_grid.py runs/cgan_mnist/version_0/checkpoints/last.ckpt docs/images/cgan_mnist.png
+python benchmarks/class_grid.py runs/cgan_mnist/version_0/checkpoints/last.ckpt docs/images/cgan_mnist.png
 """
 
 import sys

@@ -25,7 +25,7 @@ from lightning_gans.models.lapgan import laplacian_pyramid
 
 HERE = Path(__file__).parent
 COMMAND = "lightning-gans fit --config lapgan_openmoji; python benchmarks/lapgan_levels.py CHECKPOINT"
-COLUMNS, BLOCKS, MEASURED, SEED = 12, 2, 1024, 0
+COLUMNS, BLOCKS, MEASURED, SEED = 8, 2, 1024, 0
 
 
 def picture(module: LAPGAN, path: Path) -> None:

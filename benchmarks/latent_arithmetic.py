@@ -42,6 +42,11 @@ def slant(image: Tensor) -> Tensor:
     return -(weight * dx * dy).sum((1, 2)) / (weight * dy * dy).sum((1, 2)).clamp(min=1e-6)
 
 
+def enlarged(picture: Tensor, times: int) -> Tensor:
+    """A picture (3, h, w) with each pixel a square."""
+    return picture.repeat_interleave(times, 1).repeat_interleave(times, 2)
+
+
 @torch.no_grad()
 def main(path: str) -> None:
     started = time.monotonic()
@@ -52,7 +57,8 @@ def main(path: str) -> None:
     def look(latent: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Images, their digits (-1 where the classifier is not sure) and their slants."""
         image = torch.cat([generator(part) for part in latent.split(500)])
-        sure, digit = torch.cat([classifier.features_and_logits(as_8_bit(part))[1] for part in image.split(500)]).softmax(1).max(1)
+        logits = torch.cat([classifier.features_and_logits(as_8_bit(part))[1] for part in image.split(500)])
+        sure, digit = logits.softmax(1).max(1)
         return image, torch.where(sure > 0.99, digit, -1), slant(image)
 
     latent = torch.randn(NUM_SAMPLES, generator.latent_dim)
@@ -71,13 +77,11 @@ def main(path: str) -> None:
     result, result_digit, result_lean = look(around)
     _, before_digit, before_lean = look(means[2] + AROUND * (torch.rand(9 * 25, len(total)) * 2 - 1))
 
-    columns = [make_grid(to_uint8(image[index[:9]]), nrow=3, pad_value=255) for index in (slanted_one, upright_one, upright_seven)]
-    columns.append(make_grid(to_uint8(result[:9]), nrow=3, pad_value=255))
+    groups = [*(image[index[:9]] for index in (slanted_one, upright_one, upright_seven)), result[:9]]
+    columns = [make_grid(to_uint8(group), nrow=3, pad_value=255) for group in groups]
     gap = torch.full((3, columns[0].shape[1], 12), 255, dtype=torch.uint8)
     parts = [part for column in columns for part in (column, gap)][:-1]
-    to_pil_image(torch.cat(parts, dim=2)).resize((3 * sum(p.shape[2] for p in parts), 3 * gap.shape[1]), 0).save(
-        IMAGES / "dcgan_arithmetic.png"
-    )
+    to_pil_image(enlarged(torch.cat(parts, dim=2), 3)).save(IMAGES / "dcgan_arithmetic.png")
 
     ends = torch.randn(100, 2, generator.latent_dim)
     position = torch.linspace(0, 1, STEPS + 1)[None, :, None]
@@ -86,7 +90,8 @@ def main(path: str) -> None:
     steps = (pictures[:, 1:] - pictures[:, :-1]).flatten(2).norm(dim=2)
     jump = steps.max(1).values / steps.mean(1)
     rows = pictures[:6, :: STEPS // 8].flatten(0, 1)
-    to_pil_image(make_grid(to_uint8(rows), nrow=9, pad_value=255)).resize((9 * 68, 6 * 68), 0).save(IMAGES / "dcgan_interpolation.png")
+    picture = make_grid(to_uint8(rows), nrow=9, pad_value=255)
+    to_pil_image(enlarged(picture, 2)).save(IMAGES / "dcgan_interpolation.png")
 
     scores = {
         "sevens_among_results": (result_digit == 7).double().mean().item(),

@@ -1,7 +1,7 @@
 """How steep a trained discriminator is: the norm of its gradient, and the spectral norms of its layers.
 
-    python benchmarks/lipschitz.py runs/wgan_gp_mnist/version_0/checkpoints/last.ckpt
-    python benchmarks/lipschitz.py runs/sngan_mnist/version_0/checkpoints/last.ckpt
+python benchmarks/lipschitz.py runs/wgan_gp_mnist/version_0/checkpoints/last.ckpt
+python benchmarks/lipschitz.py runs/sngan_mnist/version_0/checkpoints/last.ckpt
 """
 
 import json
@@ -25,7 +25,7 @@ def main(path: str) -> None:
     torch.manual_seed(0)
     module = LightningModule.load_from_checkpoint(path, weights_only=True).eval()
     recipe = Path(path).parts[-4]
-    data = MNISTDataModule(size=32, batch_size=PAIRS)
+    data = MNISTDataModule(size=28, batch_size=PAIRS)
     data.setup("fit")
     real = next(iter(data.val_dataloader()))[0]
     with torch.no_grad():
@@ -42,7 +42,7 @@ def main(path: str) -> None:
         "command": f"python benchmarks/lipschitz.py runs/{recipe}/version_0/checkpoints/last.ckpt",
         "seconds": round(time.monotonic() - started),
         "scores": scores,
-        "protocol": {"gradient": f"{PAIRS} pairs of a real digit and a sample of the last weights, one point between each"},
+        "protocol": {"gradient": f"at one point between each of {PAIRS} real digits and a sample of the last weights"},
     }
     (RESULTS / f"{recipe}_lipschitz.json").write_text(json.dumps(out, indent=2) + "\n")
     print(json.dumps(scores, indent=2))

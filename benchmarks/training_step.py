@@ -39,7 +39,6 @@ from lightning_gans.precision import fast_precision
 
 BATCH_SIZE = 64
 NUM_BATCHES = 16
-LATENT_DIM = 100  # of both cases
 CONTESTANTS = ("ours", "(a)", "(b)")
 STEPS_PER_BLOCK = {"dcgan64": 2, "dcgan_mnist": 25}
 
@@ -102,7 +101,7 @@ class ByHand:
         self.discriminator.requires_grad_(True)
         self.discriminator_optimizer.zero_grad()
         with self.autocast():
-            fake = self.generator(torch.randn(len(real), LATENT_DIM))
+            fake = self.generator(torch.randn(len(real), self.generator.latent_dim))
             loss = self.objective.discriminator(self.discriminator(real), self.discriminator(fake))
         loss.backward()
         self.discriminator_optimizer.step()
@@ -111,7 +110,7 @@ class ByHand:
         self.discriminator.requires_grad_(False)
         self.generator_optimizer.zero_grad()
         with self.autocast():
-            fake = self.generator(torch.randn(len(real), LATENT_DIM))
+            fake = self.generator(torch.randn(len(real), self.generator.latent_dim))
             loss = self.objective.generator(self.discriminator(fake))
         loss.backward()
         self.generator_optimizer.step()
@@ -141,7 +140,7 @@ class Tutorial:
         label = torch.full((len(real),), 1.0)
         lossD_real = binary_cross_entropy_with_logits(self.netD(real), label)
         lossD_real.backward()
-        fake = self.netG(torch.randn(len(real), LATENT_DIM))
+        fake = self.netG(torch.randn(len(real), self.netG.latent_dim))
         label.fill_(0.0)
         lossD_fake = binary_cross_entropy_with_logits(self.netD(fake.detach()), label)
         lossD_fake.backward()
@@ -196,7 +195,7 @@ def compete(module: GAN, precision: str, rounds: int, steps: int) -> dict[str, l
     """Wall and processor seconds per step of each contestant in each round."""
     rivals: dict[str, ByHand | Tutorial] = {"(a)": ByHand(module, precision), "(b)": Tutorial(module)}
     with torch.no_grad():
-        batches = real_batches(copy.deepcopy(module.generator)(torch.zeros(2, LATENT_DIM)))
+        batches = real_batches(copy.deepcopy(module.generator)(torch.zeros(2, module.generator.latent_dim)))
     turns = Turns(batches, rivals, rounds, steps)
     with TemporaryDirectory() as folder:
         trainer = Trainer(

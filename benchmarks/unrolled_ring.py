@@ -20,6 +20,7 @@ from typing import Any
 import matplotlib
 import torch
 from lightning import Callback, LightningDataModule, LightningModule
+from PIL import Image
 from torch import Tensor
 
 from lightning_gans.__main__ import GANCLI, recipe
@@ -104,12 +105,13 @@ def draw(rows: dict[int, dict[int, Tensor]], real: Tensor, path: Path) -> None:
             density = torch.nn.functional.avg_pool2d(density[None, None], 3, 1, 1)[0, 0]
             axis.imshow((density / density.max()).sqrt().T, cmap="Greens", origin="lower", vmin=0, vmax=1)
             axis.set(xticks=[], yticks=[])
-            if line is axes[0]:
+            if unrolled == min(rows):
                 axis.set_title(step if isinstance(step, str) else f"step {step}", fontsize=9)
         line[0].set_ylabel(f"{unrolled} unrolled steps", fontsize=9)
     figure.tight_layout(pad=0.3)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=100)
+    Image.open(path).convert("RGB").quantize(48).save(path, optimize=True)
 
 
 def main() -> None:

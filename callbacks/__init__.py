@@ -2,10 +2,10 @@
 
 from lightning_gans.callbacks.class_accuracy import ClassAccuracy as ClassAccuracy
 from lightning_gans.callbacks.code_distance import CodeDistance as CodeDistance
+from lightning_gans.callbacks.landscape import Landscape as Landscape
 from lightning_gans.callbacks.metrics import GenerativeMetrics as GenerativeMetrics
 from lightning_gans.callbacks.nearest_neighbor import NearestNeighborAccuracy as NearestNeighborAccuracy
 from lightning_gans.callbacks.newest_checkpoint import NewestCheckpoint as NewestCheckpoint
 from lightning_gans.callbacks.progress_bar import ProgressBar as ProgressBar
 from lightning_gans.callbacks.sample_grid import SampleGrid as SampleGrid
 from lightning_gans.callbacks.sample_writer import SampleWriter as SampleWriter
-from lightning_gans.callbacks.landscape import Landscape as Landscape

@@ -52,7 +52,9 @@ class Landscape(Callback):
     def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
         if not hasattr(trainer.datamodule, "centers"):
             name = type(trainer.datamodule).__name__
-            raise ValueError(f"`Landscape` needs a data module with `centers`, as GaussianMixtureDataModule, got {name}.")
+            raise ValueError(
+                f"`Landscape` needs a data module with `centers`, as GaussianMixtureDataModule, got {name}."
+            )
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         self._images = pl_module.images_seen

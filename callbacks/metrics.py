@@ -11,7 +11,7 @@ from lightning.pytorch import Callback
 from torch import Tensor, nn
 from torchmetrics.image import FrechetInceptionDistance, InceptionScore, KernelInceptionDistance
 
-from lightning_gans.callbacks.score_card import gather_rows, record_scores
+from lightning_gans.callbacks.score_card import gather_rows, in_words, record_scores
 from lightning_gans.metrics.digits import DigitClassifier
 
 SEED = 0  # of the subsets in KID and the splits in the Inception Score
@@ -176,10 +176,8 @@ class GenerativeMetrics(Callback):
     def _print(self, trainer: Trainer) -> None:
         if self._entry is None or not trainer.is_global_zero:
             return
-        entry, protocol = self._entry, self._entry["protocol"]
-        print(f"Scores ({entry['stage']}, step {entry['step']}, {entry['kimg']:g} kimg):")
-        for name, score in entry["scores"].items():
-            print(f"    {name:<20} {score:.4g}")
+        protocol = self._entry["protocol"]
+        print(in_words(self._entry))
         print(
             f"    {protocol['num_fake']} samples ({protocol['generator']}) against {protocol['num_real']} real images "
             f"({protocol['reference']})\n"

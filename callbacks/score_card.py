@@ -35,18 +35,19 @@ def record_scores(
         What was added.
     """
     pl_module.log_dict(scores, sync_dist=True)
+    step = trainer.global_step or getattr(pl_module, "steps_taken", 0)  # a test has no steps of its own
     everyone = {
         "generator": f"{'last weights' if without_ema(pl_module) else 'moving average (EMA)'}, eval mode",
         "sample_seed": global_seed(),
         "num_processes": trainer.world_size,
         "images_seen": pl_module.images_seen,
-        "global_step": trainer.global_step,
+        "global_step": step,
         "versions": {name: version(name) for name in ("lightning-gans", "torch", "torchvision", "torchmetrics")},
     }
     entry = {
         "scorer": scorer,
         "stage": stage,
-        "step": trainer.global_step,
+        "step": step,
         "kimg": pl_module.images_seen / 1000,
         "seconds": round(time.monotonic() - STARTED),  # of this process, since it loaded this
         "scores": scores,
@@ -56,6 +57,18 @@ def record_scores(
     if trainer.is_global_zero and not trainer.fast_dev_run:
         append_entry(Path(folder) / "metrics.json", entry)
     return entry
+
+
+def in_words(entry: Entry) -> str:
+    """The scores of an entry, one a line."""
+    lines = [f"    {name:<20} {score:.4g}" for name, score in entry["scores"].items()]
+    return "\n".join([f"Scores ({entry['stage']}, step {entry['step']}, {entry['kimg']:g} kimg):", *lines])
+
+
+def last_entries(path: Path) -> list[Entry]:
+    """What all scorers said last; nothing where there is no file."""
+    entries = json.loads(path.read_text()) if path.exists() else []
+    return list({entry.get("scorer"): entry for entry in entries}.values())
 
 
 def gather_rows(parts: list[Tensor], trainer: Any) -> Tensor:

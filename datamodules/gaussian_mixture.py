@@ -57,7 +57,7 @@ class GaussianMixtureDataModule(TensorDataModule):
         self.data_seed = data_seed
         self.reference = f"{layout} of {num_modes} Gaussians, radius {radius:g}, std {std:g}"
 
-    def load(self) -> tuple[TensorPoints, TensorPoints]:
+    def load(self) -> tuple[TensorPoints, TensorPoints]:  # type: ignore[override]
         generator = torch.Generator().manual_seed(self.data_seed)
         size = self.num_points + self.num_evaluation_points
         mode = torch.randint(len(self.centers), (size,), generator=generator)

@@ -14,7 +14,20 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler
 from lightning_gans.randomness import global_seed
 
 
-class TensorImages(Dataset):
+class InMemory(Dataset, ABC):
+    """A data set that is indexed by a whole batch at once, also by a loader that knows only lists of indices."""
+
+    @abstractmethod
+    def __getitem__(self, index: Int64[Tensor, " b"]) -> tuple[Tensor, ...]: ...
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    def __getitems__(self, index: list[int]) -> tuple[Tensor, ...]:
+        return self[torch.tensor(index)]
+
+
+class TensorImages(InMemory):
     """Labelled images in memory, indexed by a whole batch at once.
 
     Args:
@@ -34,7 +47,7 @@ class TensorImages(Dataset):
         return image, self.label.index_select(0, index)
 
 
-class TensorPoints(Dataset):
+class TensorPoints(InMemory):
     """Labelled points in memory, indexed by a whole batch at once.
 
     Args:
@@ -115,6 +128,11 @@ class EvaluationBatches(DistributedSampler):
         return iter(self.batches)
 
 
+def as_it_is(batch: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Collates what is a batch already."""
+    return batch
+
+
 def batches_done(trainer: Trainer) -> int:
     """How many batches of the current epoch a resumed run has behind it; 0 in a run that is not resumed."""
     progress = trainer.fit_loop.epoch_loop.batch_progress
@@ -146,7 +164,7 @@ class TensorDataModule(LightningDataModule, ABC):
         self.seed: int | None = None  # of the order of training, kept by a resumed run
 
     @abstractmethod
-    def load(self) -> tuple[TensorImages, TensorImages] | tuple[TensorPoints, TensorPoints]:
+    def load(self) -> tuple[TensorImages, TensorImages]:
         """Reads the images to train on and the images to evaluate on, which may be the same object."""
 
     def setup(self, stage: str) -> None:
@@ -177,8 +195,11 @@ class TensorDataModule(LightningDataModule, ABC):
         """The number of processes and the rank of this one."""
         return (1, 0) if self.trainer is None else (self.trainer.world_size, self.trainer.global_rank)
 
-    def loader(self, images: TensorImages | TensorPoints, sampler: DistributedSampler) -> DataLoader:
+    def loader(self, images: InMemory, sampler: DistributedSampler) -> DataLoader:
         """A loader that indexes `images` with each batch of `sampler`."""
+        if self.trainer is not None and self.trainer.overfit_batches:  # type: ignore[attr-defined]
+            # Lightning puts its own order, of indices one by one, in place of any other.
+            return DataLoader(images, self.batch_size, collate_fn=as_it_is)
         # Lightning advises workers, but they would only copy what is in memory already.
         warnings.filterwarnings("ignore", "The '.*_dataloader' does not have many workers")
         return DataLoader(

@@ -44,7 +44,7 @@ class Remedy(nn.Module, ABC):
 
     @abstractmethod
     def terms(self, player: str, module: "AdversarialModule", batch: Batch, terms: Terms) -> Terms:
-        """The terms that the moving player minimises in place of `terms`, which the variant and earlier remedies gave."""
+        """What the moving player minimises in place of `terms`, which the variant and earlier remedies gave."""
 
 
 class AdversarialModule(LightningModule, ABC):
@@ -118,6 +118,7 @@ class AdversarialModule(LightningModule, ABC):
         self.ema_halflife = ema_halflife
         self.remedies = nn.ModuleList(remedies)
         self.images_seen = 0  # training images so far, over all processes
+        self.steps_taken = 0  # of the checkpoint that this came from; while training the trainer counts
         self.seed: int | None = None
         self._terms: Terms = {}  # the latest of each player
         self._unchecked: list[tuple[int, Terms]] = []
@@ -281,6 +282,7 @@ class AdversarialModule(LightningModule, ABC):
                 f"The checkpoint's module was built with {', '.join(sorted(missing))}: hand them in again."
             )
         self.images_seen, self.seed = checkpoint["images_seen"], checkpoint["seed"]
+        self.steps_taken = checkpoint["global_step"]
         if fit := checkpoint.get("loops", {}).get("fit_loop"):
             close_epoch(fit)
 

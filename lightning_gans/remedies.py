@@ -258,10 +258,11 @@ class InstanceNoise(nn.Module):
 
     def forward(self, image: Float[Tensor, "b ..."], *condition: Any) -> Tensor:
         if self.training:
-            left = (1 - self.shown / (1000 * self.anneal_kimg)).clamp_min(0) if self.anneal_kimg else 1.0  # type: ignore[operator]
+            shown: Any = self.shown
+            left = (1 - shown / (1000 * self.anneal_kimg)).clamp_min(0) if self.anneal_kimg else 1.0
             noise = torch.randn(len(image), *image.shape[1:], device=image.device, dtype=image.dtype)
             image = image + self.std * left * noise
-            self.shown += len(image) * (distributed.get_world_size() if distributed.is_initialized() else 1)  # type: ignore[operator]
+            shown += len(image) * (distributed.get_world_size() if distributed.is_initialized() else 1)
         return self.discriminator(image, *condition)
 
 

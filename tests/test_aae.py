@@ -130,6 +130,16 @@ def test_shared_parameters_have_a_state_in_each_optimizer(fit):
     assert optimizers["autoencoder"].param_groups[0]["lr"] == 1e-3
 
 
+def test_the_schedule_of_the_autoencoder_steps_with_it(fit):
+    def halving(optimizer):
+        return torch.optim.lr_scheduler.StepLR(optimizer, step_size=1, gamma=0.5)
+
+    module = small(autoencoder_scheduler=halving, n_critic=2)
+    ours = fit(module, steps=3)
+    rates = dict(zip(module.players(), (o.param_groups[0]["lr"] for o in ours.optimizers), strict=True))
+    assert rates["autoencoder"] == rates["generator"] / 8
+
+
 def test_a_plain_autoencoder_is_the_one_whose_encoder_does_not_move_against_the_discriminator(fit):
     def still(parameters):
         return torch.optim.Adam(parameters, lr=0.0)

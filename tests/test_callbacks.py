@@ -11,9 +11,11 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from lightning_gans.callbacks import ProgressBar, NewestCheckpoint, SampleGrid, SampleWriter
+from lightning_gans import GAN
+from lightning_gans.callbacks import NewestCheckpoint, ProgressBar, SampleGrid, SampleWriter
 from lightning_gans.callbacks.progress_bar import whole_terms
 from lightning_gans.callbacks.sample_writer import in_order
+from lightning_gans.networks import DCGANDiscriminator, DCGANGenerator
 from lightning_gans.randomness import seeded
 
 BATCH = 32
@@ -324,5 +326,7 @@ def test_predict_has_a_bar_of_batches(tmp_path, capsys):
 
 def test_a_fast_dev_run_writes_nothing(tmp_path):
     callbacks = [SampleGrid(), NewestCheckpoint()]
-    trainer(tmp_path, fast_dev_run=2, callbacks=callbacks, enable_checkpointing=True).fit(tiny(), loader(), loader())
+    module = GAN(generator=DCGANGenerator(4, 1, 8, 4), discriminator=DCGANDiscriminator(1, 8, 4))
+    images = DataLoader(TensorDataset(torch.rand(16, 1, 8, 8)), 8)
+    trainer(tmp_path, *callbacks, fast_dev_run=2, enable_checkpointing=True).fit(module, images, images)
     assert not list(tmp_path.rglob("*.*"))

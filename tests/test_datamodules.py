@@ -4,15 +4,18 @@ import numpy as np
 import pytest
 import torch
 from jaxtyping import config
-from lightning import LightningModule, Trainer, seed_everything
+from lightning import Callback, LightningModule, Trainer, seed_everything
 from lightning.pytorch.callbacks import ModelCheckpoint, OnExceptionCheckpoint
 from PIL import Image
 from torchvision.datasets import MNIST
 from torchvision.transforms import CenterCrop, InterpolationMode, Resize
 from torchvision.transforms.functional import pil_to_tensor
 
+from lightning_gans import GAN
 from lightning_gans.datamodules import ImageFolderDataModule, MNISTDataModule, TensorDataModule, TensorImages
 from lightning_gans.datamodules.tensors import EvaluationBatches, TrainingBatches
+from lightning_gans.networks import MLPDiscriminator, MLPGenerator
+from tests import conftest
 
 
 class Counted(TensorDataModule):
@@ -438,3 +441,17 @@ def test_a_number_of_labels_that_classes_cannot_share_is_refused(number):
 def test_repeating_no_label_is_refused():
     with pytest.raises(ValueError, match="`label_repeats` must be at least 1, got 0"):
         MNISTDataModule(num_labels=10, label_repeats=0)
+
+
+def test_overfitting_goes_through_the_same_first_batches(tmp_path):
+    seen = []
+
+    class Look(Callback):
+        def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+            seen.append(batch[1])
+
+    data = MNISTDataModule(size=28, batch_size=8)
+    module = GAN(generator=MLPGenerator(width=4), discriminator=MLPDiscriminator(width=4))
+    conftest.trainer(tmp_path, -1, max_epochs=2, overfit_batches=3, callbacks=[Look()]).fit(module, data)
+    first = data.evaluation.label[:24].view(3, 8)
+    assert torch.equal(torch.stack(seen), torch.cat([first, first]))

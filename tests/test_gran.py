@@ -40,7 +40,8 @@ def test_the_first_canvas_does_not_depend_on_what_comes_after():
 
 def test_steps_follow_the_equations():
     generator, z = small().eval(), torch.randn(4, 5)
-    h_z = torch.tanh(z @ generator.latent_code.weight.T + generator.latent_code.bias)
+    linear, norm = generator.latent_code
+    h_z = torch.tanh(norm.weight * (z @ linear.weight.T) / (1 + norm.eps) ** 0.5)  # statistics of mean 0, variance 1
     h_c, total = torch.zeros(4, 5), 0
     for step in range(3):
         update = generator.decode(h_z, h_c, step)
@@ -57,7 +58,11 @@ def test_the_code_of_the_canvas_is_within_tanh_and_follows_the_canvas():
 
 def test_steps_share_weights_but_not_batch_statistics():
     one, three = (dict(small(steps=steps).named_parameters()) for steps in (1, 3))
-    assert {name.split(".")[0] for name in three.keys() - one.keys()} == {"decoder_norms", "encoder_norms"}
+    assert {name.split(".")[0] for name in three.keys() - one.keys()} == {
+        "decoder_norms",
+        "encoder_norms",
+        "canvas_code_norms",
+    }
     generator = small().train()
     generator(torch.randn(16, 5))
     means = [norm.running_mean for norm in generator.decoder_norms[0]]

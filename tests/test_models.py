@@ -183,7 +183,9 @@ def test_wgan_clips_the_critic_after_its_step_and_nothing_else(fit):
 
 @pytest.mark.parametrize("variant", [CatGAN, RelativisticGAN])
 def test_a_loss_of_the_whole_batch_refuses_to_be_cut(variant):
-    with pytest.raises(ValueError, match="`micro_batches` must be 1 for .*, whose loss is one of the whole batch, got 2"):
+    with pytest.raises(
+        ValueError, match="`micro_batches` must be 1 for .*, whose loss is one of the whole batch, got 2"
+    ):
         tiny(variant, micro_batches=2)
 
 

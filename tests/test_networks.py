@@ -6,7 +6,6 @@ from lightning_gans.networks import (
     DCGANDiscriminator,
     DCGANGenerator,
     InfoGANDiscriminator,
-    InfoGANGenerator,
     LabelledDiscriminator,
     LabelledGenerator,
     MLPDiscriminator,
@@ -110,11 +109,20 @@ def test_spectral_normalisation_divides_by_the_largest_singular_value():
 
 
 @pytest.mark.parametrize("size", [28, 32])
-def test_infogan_networks_have_the_shapes_of_the_paper(size):
-    generator = InfoGANGenerator(latent_dim=74, size=size, width=4)
-    discriminator = InfoGANDiscriminator(size=size, width=4, code_outputs=12)
-    image = generator(torch.randn(3, 74))
-    assert image.shape == (3, 1, size, size) and discriminator(image).shape == (3, 13)
+def test_infogan_judges_an_image_and_reads_its_code(size):
+    discriminator = InfoGANDiscriminator(size=size, width=4, hidden=8, code_outputs=12)
+    assert discriminator(torch.rand(3, 1, size, size)).shape == (3, 13)
+
+
+def test_hidden_layers_of_dcgan_are_those_of_the_authors_code_for_mnist():
+    generator = DCGANGenerator(100, 1, 28, 64, hidden=1024)
+    first, _, _, second = generator.project
+    assert first.weight.shape == (1024, 100) and second.weight.shape == (7 * 7 * 128, 1024)
+    discriminator = DCGANDiscriminator(1, 28, 64, hidden=1024)
+    shapes = [tuple(layer.weight.shape) for layer in discriminator.layers if isinstance(layer, nn.Conv2d)]
+    assert shapes == [(64, 1, 4, 4), (128, 64, 4, 4), (1024, 128, 7, 7), (1, 1024, 1, 1)]
+    image = generator(torch.randn(2, 100))
+    assert image.shape == (2, 1, 28, 28) and discriminator(image).shape == (2,)
 
 
 def test_more_outputs_of_a_discriminator_are_logits_per_image():

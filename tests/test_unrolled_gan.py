@@ -126,9 +126,7 @@ def test_unrolled_steps_find_the_point_that_a_plain_generator_circles(tmp_path):
             "generator_optimizer": lambda p: torch.optim.SGD(p, lr=0.02),
             "discriminator_optimizer": lambda p: Adam(p, lr=0.05, betas=(0.0, 0.999)),
         }
-        module = UnrolledGAN(
-            unrolled_steps=steps, generator=Point(), discriminator=Slope(), ema_halflife=0.0, **rates
-        )
+        module = UnrolledGAN(unrolled_steps=steps, generator=Point(), discriminator=Slope(), ema_halflife=0.0, **rates)
         data = torch.utils.data.DataLoader(torch.zeros(1200, 1), 4)
         trainer(tmp_path, 300).fit(module, data)
         return module.generator.point.abs().item()

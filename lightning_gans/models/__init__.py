@@ -7,6 +7,6 @@ from lightning_gans.models.gan import GAN as GAN
 from lightning_gans.models.infogan import InfoGAN as InfoGAN
 from lightning_gans.models.lapgan import LAPGAN as LAPGAN
 from lightning_gans.models.relativistic_gan import RelativisticGAN as RelativisticGAN
+from lightning_gans.models.unrolled_gan import UnrolledGAN as UnrolledGAN
 from lightning_gans.models.wgan import WGAN as WGAN
 from lightning_gans.models.wgan_gp import WGANGP as WGANGP
-from lightning_gans.models.unrolled_gan import UnrolledGAN as UnrolledGAN

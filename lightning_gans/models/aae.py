@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import torch
 from jaxtyping import Float
-from lightning.pytorch.cli import OptimizerCallable
+from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
@@ -33,6 +33,7 @@ class AAE(AdversarialModule):
         encoder: Q; maps images to codes of its `latent_dim`.
         decoder: P; maps codes, or codes and labels, to images.
         autoencoder_optimizer: Makes the optimizer by which encoder and decoder learn to reconstruct.
+        autoencoder_scheduler: Makes the schedule of its learning rate.
         labelled: Whether the decoder is called with (code, label), the label from the batch.
         objective: What the players make of the discriminator's logits.
         kwargs: See `AdversarialModule`. `generator_optimizer` is for the encoder's move against the discriminator; at
@@ -44,6 +45,7 @@ class AAE(AdversarialModule):
         encoder: nn.Module,
         decoder: nn.Module,
         autoencoder_optimizer: OptimizerCallable = adam,
+        autoencoder_scheduler: LRSchedulerCallable | None = None,
         labelled: bool = False,
         objective: Objective = NonSaturating(),
         **kwargs,
@@ -55,6 +57,7 @@ class AAE(AdversarialModule):
                 f"`decoder` must have the encoder's `latent_dim` of {self.latent_dim}, got {decoder.latent_dim}."
             )
         self.autoencoder_optimizer = autoencoder_optimizer
+        self.autoencoder_scheduler = autoencoder_scheduler
         self.labelled = labelled
         self.objective = objective
 

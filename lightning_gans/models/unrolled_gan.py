@@ -83,11 +83,11 @@ class UnrolledGAN(AdversarialModule):
         # All weights in one vector: a step is then ten operations, and not ten for each layer.
         weights = parameters_to_vector(parameters).detach().requires_grad_()
         states = [optimizer.state[parameter] for parameter in parameters]  # the discriminator has moved before
-        moments = [torch.cat([state[key].flatten() for state in states]) for key in ("exp_avg", "exp_avg_sq")]
+        first, second = (torch.cat([state[key].flatten() for state in states]) for key in ("exp_avg", "exp_avg_sq"))
         step = int(states[0]["step"])
         for k in range(1, self.unrolled_steps + 1):
             (gradient,) = torch.autograd.grad(loss(weights), weights, create_graph=True)
-            weights, *moments = adam_step(weights, gradient, *moments, step + k, group)
+            weights, first, second = adam_step(weights, gradient, first, second, step + k, group)
         return loss(weights)
 
 

@@ -8,7 +8,9 @@ from lightning_gans.precision import full_precision
 
 
 class CatGANGenerator(nn.Module):
-    """Rectified linear layers with batch norm from a latent to an image (Springenberg, 2016, https://arxiv.org/abs/1511.06390).
+    """Rectified linear layers with batch norm from a latent to an image.
+
+    Source: Springenberg, 2016, https://arxiv.org/abs/1511.06390.
 
     Args:
         latent_dim: Size of the latent.
@@ -32,7 +34,9 @@ class CatGANGenerator(nn.Module):
 
 
 class CatGANDiscriminator(nn.Module):
-    """Five hidden layers with batch norm, and noise at the input of each, from an image to class logits (Springenberg, 2016, https://arxiv.org/abs/1511.06390).
+    """Five hidden layers with batch norm, and noise at the input of each, from an image to class logits.
+
+    Source: Springenberg, 2016, https://arxiv.org/abs/1511.06390.
 
     Args:
         channels: Image channels.

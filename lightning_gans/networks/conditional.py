@@ -9,7 +9,9 @@ from torch.nn.functional import one_hot
 
 
 class LabelledGenerator(nn.Module):
-    """Draws an image of a class: the label stands behind the latent, one place per class (Mirza & Osindero, 2014, https://arxiv.org/abs/1411.1784).
+    """Draws an image of a class: the label stands behind the latent, one place per class.
+
+    Source: Mirza & Osindero, 2014, https://arxiv.org/abs/1411.1784.
 
     Args:
         network: Maps latents of size `latent_dim`, `num_classes` of which are the label, to images.
@@ -32,7 +34,9 @@ class LabelledGenerator(nn.Module):
 
 
 class LabelledDiscriminator(nn.Module):
-    """Judges an image and its class: the label is one more plane per class, of ones for its own (Mirza & Osindero, 2014, https://arxiv.org/abs/1411.1784).
+    """Judges an image and its class: the label is one more plane per class, of ones for its own.
+
+    Source: Mirza & Osindero, 2014, https://arxiv.org/abs/1411.1784.
 
     Args:
         network: Maps images with `num_classes` more channels to logits.

@@ -14,13 +14,14 @@ class GRANGenerator(nn.Module):
     At each time step a decoder f draws an update of the canvas from the latent, which is the same at every step, and
     from a code of the update before, which an encoder g reads. The canvas is the sum of the updates.
 
-        h_z = tanh(W z + b), h_{c,0} = 0
+        h_z = tanh(W z), h_{c,0} = 0
         dC_t = f([h_z, h_{c,t}]), h_{c,t+1} = g(dC_t)
         C = tanh(dC_1 + ... + dC_T)
 
-    f and g are the same at every step, and have the layers of DCGAN's generator and discriminator; tanh ends g. What
-    differs from the authors' code: C is in [-1, 1] by tanh for their sigmoid, kernels are 4 x 4, and all hidden layers
-    have batch norm, with statistics and weights of its own for each step, since the steps see different things.
+    f and g are the same at every step, and have the layers of DCGAN's generator and discriminator; tanh ends g, and
+    both codes have batch norm before it. What differs from the authors' code: C is in [-1, 1] by tanh for their sigmoid,
+    kernels are 4 x 4, and all hidden layers have batch norm, with statistics and weights of its own for each step, since
+    the steps see different things.
 
     Args:
         latent_dim: Size of the latent, of h_z and of h_{c,t}.
@@ -41,15 +42,16 @@ class GRANGenerator(nn.Module):
         around = [channels, *features]
         self.smallest = (start, start, features[-1])  # channels last, as convolutions are fastest
         units = start * start * features[-1]
-        self.latent_code = nn.Linear(latent_dim, latent_dim)
+        self.latent_code = nn.Sequential(nn.Linear(latent_dim, latent_dim, bias=False), nn.BatchNorm1d(latent_dim))
         self.project = nn.Linear(2 * latent_dim, units, bias=False)
         self.decoder = nn.ModuleList(
             nn.ConvTranspose2d(around[i + 1], around[i], 4, 2, 1, bias=i == 0) for i in reversed(range(doublings))
         )
-        self.decoder_norms = nn.ModuleList(norms(number, steps) for number in reversed(features))
+        self.decoder_norms = nn.ModuleList(norms(nn.BatchNorm2d, number, steps) for number in reversed(features))
         self.encoder = nn.ModuleList(nn.Conv2d(around[i], around[i + 1], 4, 2, 1, bias=False) for i in range(doublings))
-        self.encoder_norms = nn.ModuleList(norms(number, steps - 1) for number in features)
-        self.canvas_code = nn.Linear(units, latent_dim)
+        self.encoder_norms = nn.ModuleList(norms(nn.BatchNorm2d, number, steps - 1) for number in features)
+        self.canvas_code = nn.Linear(units, latent_dim, bias=False)
+        self.canvas_code_norms = norms(nn.BatchNorm1d, latent_dim, steps - 1)
         initialize(self)
 
     def forward(self, latent: Float[Tensor, "b z"]) -> Float[Tensor, "b c h w"]:
@@ -83,9 +85,9 @@ class GRANGenerator(nn.Module):
         x = update
         for layer, norm in zip(self.encoder, self.encoder_norms, strict=True):
             x = leaky_relu(norm[step](layer(x)), 0.2)  # type: ignore[index]
-        return self.canvas_code(x.flatten(1)).tanh()
+        return self.canvas_code_norms[step](self.canvas_code(x.flatten(1))).tanh()
 
 
-def norms(features: int, steps: int) -> nn.ModuleList:
-    """Batch norm for each time step."""
-    return nn.ModuleList(nn.BatchNorm2d(features) for _ in range(steps))
+def norms(norm: type[nn.Module], features: int, steps: int) -> nn.ModuleList:
+    """A batch norm for each time step."""
+    return nn.ModuleList(norm(features) for _ in range(steps))

@@ -6,7 +6,9 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 
 class SpectrallyNormalized(nn.Module):
-    """Divides the weight of each linear and convolutional layer by its largest singular value (Miyato et al., 2018, https://arxiv.org/abs/1802.05957).
+    """Divides the weight of each linear and convolutional layer by its largest singular value.
+
+    Source: Miyato et al., 2018, https://arxiv.org/abs/1802.05957.
 
     A convolution's weight counts as a matrix with one row per output channel (section 2.1). One power iteration per
     forward pass in training keeps track of the singular vectors, which are buffers.
