@@ -54,24 +54,32 @@ def shown(values: list[float], form: str) -> str:
     return f"{format(statistics.mean(values), form)} +- {format(statistics.stdev(values), form)}"
 
 
+def lookup(result: Any, path: str) -> Any:
+    """What stands in a result at a path such as `runs/0/scores`."""
+    for key in path.split("/"):
+        result = result[int(key) if isinstance(result, list) else key]
+    return result
+
+
 def rows(system: dict[str, Any]) -> list[str]:
     """The lines of the table for one system: one per measurement."""
     lines = []
     for claim in system.get("claims", []):
         results = results_of(claim.get("results", system["recipe"]))
-        values = [result["scores"][claim["score"]] for result in results]
-        if not values:
+        if not results:
             continue
-        ours = shown(values, claim.get("form", ".2f"))
-        asked = claim.get("asked", "")
-        seeds = f"{len(values)} seeds" if len(values) > 1 else "1 seed"
-        minutes = statistics.mean(result["seconds"] for result in results) / 60
-        paper = claim.get("paper", "")
-        command = results[0]["command"]
-        lines.append(
-            f"| {system['name']} | {claim['what']} | {paper} | {asked} | {ours} | {claim['protocol']}; {seeds} | "
-            f"{minutes:.1f} min | `{command}` |"
-        )
+        form = claim.get("form", ".2f")
+        if "at" in claim:  # several places in one file, or one
+            paths = claim["at"] if isinstance(claim["at"], list) else [claim["at"]]
+            ours, seeds = ", ".join(format(lookup(results[0], path), form) for path in paths), ""
+        else:
+            ours = shown([result["scores"][claim["score"]] for result in results], form)
+            seeds = f"; {len(results)} seeds" if len(results) > 1 else "; 1 seed"
+        minutes = [result["seconds"] / 60 for result in results if "seconds" in result]
+        time = f"{statistics.mean(minutes):.1f} min" if minutes else claim.get("time", "")
+        command = claim.get("command") or results[0]["command"]
+        cells = [system["name"], claim["what"], claim.get("paper", ""), claim.get("asked", ""), ours]
+        lines.append(f"| {' | '.join([*cells, claim['protocol'] + seeds, time])} | `{command.strip()}` |")
     return lines
 
 
@@ -105,7 +113,7 @@ def gallery_page(systems: list[dict[str, Any]]) -> str:
         lines += ["", f"File: {files}. Recipe: [`{system['recipe']}`](../configs/{system['recipe']}.yaml)."]
         for picture in system.get("pictures", []):
             lines += ["", f"![{picture['shows']}](images/{picture['file']})", "", f"{picture['shows']}."]
-            lines += ["", "```console", *picture["command"].strip().splitlines(), "```"]
+            lines += ["", "```sh", *picture["command"].strip().splitlines(), "```"]
     return "\n".join([*lines, ""])
 
 

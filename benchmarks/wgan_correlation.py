@@ -1,12 +1,12 @@
 """Whether the loss tells how good the samples are: rank correlation of losses with FID, for WGAN and for GAN.
 
     lightning-gans fit --config wgan_mnist
-    lightning-gans fit --config dcgan_mnist --trainer.callbacks GenerativeMetrics \\
+    lightning-gans fit --config dcgan_mnist --trainer.max_steps 1500 --trainer.callbacks GenerativeMetrics \\
         --trainer.callbacks.every_kimg 9.6
     python benchmarks/wgan_correlation.py runs/wgan_mnist/version_0 runs/dcgan_mnist/version_0
 
-The claim of figures 3 and 4 of Arjovsky et al. (2017, https://arxiv.org/abs/1701.07875). The loss at a score is the mean
-of what was logged since the score before.
+The claim of figures 3 and 4 of Arjovsky et al. (2017, https://arxiv.org/abs/1701.07875). The loss at a score is the
+mean of what was logged since the score before.
 """
 
 import csv

@@ -3,6 +3,7 @@
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sized
+from typing import Any
 
 import numpy as np
 import torch
@@ -128,7 +129,7 @@ class EvaluationBatches(DistributedSampler):
         return iter(self.batches)
 
 
-def as_it_is(batch: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+def as_it_is(batch: Any) -> Any:
     """Collates what is a batch already."""
     return batch
 

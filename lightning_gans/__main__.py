@@ -88,7 +88,8 @@ class GANCLI(LightningCLI):
         self.config_init["predict"]["return_predictions"] = False  # callbacks have them; all at once may not fit
 
     def before_test(self) -> None:
-        scorers = [callback for callback in self.trainer.callbacks if isinstance(callback, GenerativeMetrics)]
+        callbacks = self.trainer.callbacks  # type: ignore[attr-defined]
+        scorers = [callback for callback in callbacks if isinstance(callback, GenerativeMetrics)]
         self.config_init["test"]["verbose"] = not scorers  # they print what Lightning would print again
 
     def after_test(self) -> None:

@@ -7,13 +7,17 @@ from torch import Tensor, nn
 from lightning_gans.precision import full_precision
 
 # The authors' code, https://github.com/jeffdonahue/bigan: `deconvnet_mnist_mlp` and `mnist_mlp` in net.py with the
-# options of train_mnist.sh. No layer has a bias, and batch norm no gain.
+# options of train_mnist.sh. No layer has a bias, and batch norm no gain. Pixels lie in [0, 1] inside: where black was
+# -1, as outside, the discriminator won within an epoch.
 
 
 class BiGANDecoder(nn.Module):
-    """Two rectified linear layers with batch norm from a latent to an image (Donahue et al., 2017, https://arxiv.org/abs/1605.09782).
+    """Two rectified linear layers with batch norm from a latent to an image.
 
-    As in the authors' code, the latent enters both hidden layers. The last activation is tanh, a sigmoid onto [-1, 1].
+    Source: Donahue et al., 2017, https://arxiv.org/abs/1605.09782.
+
+    As in the authors' code, the latent enters both hidden layers. The last activation is a sigmoid, stretched to
+    [-1, 1].
 
     Args:
         latent_dim: Size of the latent.
@@ -34,13 +38,13 @@ class BiGANDecoder(nn.Module):
             nn.BatchNorm1d(width, affine=False),
             nn.ReLU(),
             nn.Linear(width, channels * size * size, bias=False),
-            nn.Tanh(),
+            nn.Sigmoid(),
             nn.Unflatten(1, (channels, size, size)),
         )
         initialize(self)
 
     def forward(self, latent: Float[Tensor, "b z"]) -> Float[Tensor, "b c h w"]:
-        return self.last(self.second(self.first(latent)) + self.latent(latent))
+        return 2 * self.last(self.second(self.first(latent)) + self.latent(latent)) - 1
 
 
 class BiGANEncoder(nn.Module):
@@ -72,10 +76,10 @@ class BiGANEncoder(nn.Module):
 
     def features(self, image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k"]:
         """The last hidden layer."""
-        return self.layers(image)
+        return self.layers((image + 1) / 2)
 
     def forward(self, image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b z"]:
-        return 2 * torch.sigmoid(full_precision(self.last(self.layers(image)))) - 1
+        return 2 * torch.sigmoid(full_precision(self.last(self.features(image)))) - 1
 
 
 class BiGANDiscriminator(nn.Module):
@@ -106,7 +110,7 @@ class BiGANDiscriminator(nn.Module):
         nn.init.zeros_(self.last[2].weight)  # type: ignore[arg-type]
 
     def forward(self, image: Float[Tensor, "b c h w"], latent: Float[Tensor, "b z"]) -> Float[Tensor, " b"]:
-        return full_precision(self.last(self.layers(image) + self.latent(latent)))
+        return full_precision(self.last(self.layers((image + 1) / 2) + self.latent(latent)))
 
 
 def initialize(network: nn.Module) -> None:

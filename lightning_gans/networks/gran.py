@@ -19,9 +19,9 @@ class GRANGenerator(nn.Module):
         C = tanh(dC_1 + ... + dC_T)
 
     f and g are the same at every step, and have the layers of DCGAN's generator and discriminator; tanh ends g, and
-    both codes have batch norm before it. What differs from the authors' code: C is in [-1, 1] by tanh for their sigmoid,
-    kernels are 4 x 4, and all hidden layers have batch norm, with statistics and weights of its own for each step, since
-    the steps see different things.
+    both codes have batch norm before it. What differs from the authors' code: C is in [-1, 1] by tanh for their
+    sigmoid, kernels are 4 x 4, and all hidden layers have batch norm, with statistics and weights of its own for each
+    step, since the steps see different things.
 
     Args:
         latent_dim: Size of the latent, of h_z and of h_{c,t}.
