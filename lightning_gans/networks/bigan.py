@@ -7,8 +7,7 @@ from torch import Tensor, nn
 from lightning_gans.precision import full_precision
 
 # The authors' code, https://github.com/jeffdonahue/bigan: `deconvnet_mnist_mlp` and `mnist_mlp` in net.py with the
-# options of train_mnist.sh. No layer has a bias, and batch norm no gain. Pixels lie in [0, 1] inside: where black was
-# -1, as outside, the discriminator won within an epoch.
+# options of train_mnist.sh. No layer has a bias, batch norm no gain, and pixels lie in [0, 1] inside.
 
 
 class BiGANDecoder(nn.Module):
