@@ -55,6 +55,7 @@ class ClassAccuracy(Callback):
             "classifier": f"{type(pl_module).__name__}.classify, last weights, eval mode",
             "images": getattr(trainer.datamodule, "reference", f"{stage} dataloader"),
             "num_images": len(label),
+            "generator": "draws nothing",
         }
         record_scores(type(self).__name__, trainer, pl_module, stage, {name: right / len(label)}, protocol)
 

@@ -51,7 +51,7 @@ def record_scores(
         "kimg": pl_module.images_seen / 1000,
         "seconds": round(time.monotonic() - STARTED),  # of this process, since it loaded this
         "scores": scores,
-        "protocol": protocol | everyone,
+        "protocol": everyone | protocol,
     }
     folder = trainer.log_dir or trainer.default_root_dir  # on all ranks: `log_dir` is broadcast
     if trainer.is_global_zero and not trainer.fast_dev_run:

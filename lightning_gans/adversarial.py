@@ -140,7 +140,7 @@ class AdversarialModule(LightningModule, ABC):
     def latent(self, size: int) -> Tensor:
         """Draws (size, latent_dim) standard normal latents for this generator."""
         generator: Any = self.generator
-        return torch.randn(size, generator.latent_dim, device=self.device, dtype=self.dtype)  # type: ignore[arg-type]
+        return self.normal(size, generator.latent_dim)
 
     def players(self) -> dict[str, nn.Module]:
         """Who plays, and with which parameters. Each has its `<player>_loss` and `<player>_optimizer`."""
@@ -153,6 +153,14 @@ class AdversarialModule(LightningModule, ABC):
             self.descend("generator", batch)
 
     # What every variant can use.
+
+    def normal(self, *size: int) -> Tensor:
+        """Draws from the standard normal distribution, on this module's device and in its precision."""
+        return torch.randn(*size, device=self.device, dtype=self.dtype)  # type: ignore[arg-type]
+
+    def uniform(self, *size: int) -> Tensor:
+        """Draws from [-1, 1], on this module's device and in its precision."""
+        return 2 * torch.rand(*size, device=self.device, dtype=self.dtype) - 1  # type: ignore[arg-type]
 
     def due(self, every: int) -> bool:
         """True on the last of each `every` training batches, counted across epochs."""
@@ -195,18 +203,22 @@ class AdversarialModule(LightningModule, ABC):
         finally:
             self.generator = generator
 
-    @torch.no_grad()
-    def draw(self, batch: Batch | Tensor, seed: int) -> dict[str, Tensor]:
-        """`samples(batch)` by the averaged generator in evaluation mode, as a function of `seed` alone."""
+    @contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """Within it, as in `averaged`, and all modules in evaluation mode, without gradients and in full precision."""
         modes = [(module, module.training) for module in self.modules()]
-        full_precision = torch.autocast(self.device.type, enabled=False)
-        with self.averaged(), seeded(seed, self.device), full_precision:
+        with self.averaged(), torch.no_grad(), torch.autocast(self.device.type, enabled=False):
             self.eval()
             try:
-                return self.samples(as_batch(batch))
+                yield
             finally:
                 for module, training in modes:
                     module.training = training
+
+    def draw(self, batch: Batch | Tensor, seed: int) -> dict[str, Tensor]:
+        """`samples(batch)` by the averaged generator in evaluation mode, as a function of `seed` alone."""
+        with self.evaluating(), seeded(seed, self.device):
+            return self.samples(as_batch(batch))
 
     # Lightning's hooks.
 

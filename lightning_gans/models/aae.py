@@ -1,9 +1,5 @@
 """Adversarial autoencoder."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
-import torch
 from jaxtyping import Float
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor, nn
@@ -91,7 +87,7 @@ class AAE(AdversarialModule):
         return images | ({"label": batch[1]} if self.labelled else {})
 
     def latent(self, size: int) -> Tensor:
-        return torch.randn(size, self.latent_dim, device=self.device, dtype=self.dtype)  # type: ignore[arg-type]
+        return self.normal(size, self.latent_dim)
 
     def decode(self, code: Float[Tensor, "b z"], batch: Batch) -> Float[Tensor, "b c h w"]:
         """P's images of the codes, of the batch's classes where P is told them."""
@@ -100,20 +96,8 @@ class AAE(AdversarialModule):
 
     def encode(self, image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b z"]:
         """Q(x) of the averaged encoder in evaluation mode."""
-        with self.averaged_encoder() as encoder:
-            return encoder(image)
-
-    @contextmanager
-    def averaged_encoder(self) -> Iterator[nn.Module]:
-        """The averaged encoder, within it in evaluation mode, without gradients and in full precision."""
-        with self.averaged(), torch.no_grad(), torch.autocast(self.device.type, enabled=False):
-            encoder = self.networks()["encoder"]
-            modes = [(module, module.training) for module in encoder.modules()]
-            try:
-                yield encoder.eval()
-            finally:
-                for module, training in modes:
-                    module.training = training
+        with self.evaluating():
+            return self.networks()["encoder"](image)
 
     def networks(self) -> nn.ModuleDict:
         """`encoder` and `decoder`."""

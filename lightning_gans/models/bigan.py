@@ -1,9 +1,5 @@
 """BiGAN."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -58,29 +54,17 @@ class BiGAN(AdversarialModule):
         return {"fake": fake, "real": image, "reconstruction": networks["decoder"](networks["encoder"](image))}
 
     def latent(self, size: int) -> Tensor:
-        return 2 * torch.rand(size, self.latent_dim, device=self.device, dtype=self.dtype) - 1  # type: ignore[arg-type]
+        return self.uniform(size, self.latent_dim)
 
     def encode(self, image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b z"]:
         """E(x) of the averaged encoder in evaluation mode."""
-        with self.averaged_encoder() as encoder:
-            return encoder(image)
+        with self.evaluating():
+            return self.networks()["encoder"](image)
 
     def features(self, image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k"]:
         """The last hidden layer of the averaged encoder in evaluation mode."""
-        with self.averaged_encoder() as encoder:
-            return encoder.features(image)  # type: ignore[operator]
-
-    @contextmanager
-    def averaged_encoder(self) -> Iterator[nn.Module]:
-        """The averaged encoder, within it in evaluation mode, without gradients and in full precision."""
-        with self.averaged(), torch.no_grad(), torch.autocast(self.device.type, enabled=False):
-            encoder = self.networks()["encoder"]
-            modes = [(module, module.training) for module in encoder.modules()]
-            try:
-                yield encoder.eval()
-            finally:
-                for module, training in modes:
-                    module.training = training
+        with self.evaluating():
+            return self.networks()["encoder"].features(image)  # type: ignore[operator]
 
     def networks(self) -> nn.ModuleDict:
         """`decoder` and `encoder`."""

@@ -75,7 +75,7 @@ class InfoGAN(AdversarialModule):
     def code(self, size: int) -> Code:
         """Draws codes from their prior: categories (size,) and factors (size, num_factors)."""
         category = (torch.rand(size, device=self.device) * max(1, self.num_categories)).long()
-        return category, torch.rand(size, self.num_factors, device=self.device, dtype=self.dtype) * 2 - 1  # type: ignore[arg-type]
+        return category, self.uniform(size, self.num_factors)
 
     def generate(self, code: Code, noise: Tensor | None = None) -> Tensor:
         """Images of codes; the rest of the latent is `noise`, drawn where none is given."""

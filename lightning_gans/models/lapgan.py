@@ -72,7 +72,7 @@ class LAPGAN(AdversarialModule):
     def latent(self, size: int) -> Tensor:
         """Draws (size, latent_dim) latents for the coarsest level, uniform in [-1, 1] as in the paper."""
         coarsest: Any = self.generator[0]  # type: ignore[index]
-        return 2 * torch.rand(size, coarsest.latent_dim, device=self.device, dtype=self.dtype) - 1  # type: ignore[arg-type]
+        return self.uniform(size, coarsest.latent_dim)
 
     def games(self, image: Image) -> Iterator[tuple[int, str, Tensor, Tensor, tuple[Tensor, ...]]]:
         """Of each level: number, name, real and generated band, and what they are conditional on, if anything."""
