@@ -104,7 +104,7 @@ def gallery_page(systems: list[dict[str, Any]]) -> str:
     lines = [
         "# Gallery",
         "",
-        "Each system with its one idea, and a picture that the command beside it made.",
+        "Each system with its one idea and, where it was run to show it, the picture that the command beside it made.",
     ]
     for system in systems:
         lines += ["", f"## {system['name']}", "", f"[{system['paper']}]({SOURCE}{system['arxiv']}), {system['year']}. "]
