@@ -71,6 +71,14 @@ def test_another_objective_is_swapped_too():
     torch.testing.assert_close(module.generator_loss(batch)["adversarial"], expected)
 
 
+def test_the_generators_side_moves_before_the_discriminator_has_seen_the_batch(fit):
+    module, moves = small(n_critic=2), []
+    descend = module.descend
+    module.descend = lambda player, batch: (moves.append(player), descend(player, batch))
+    fit(module, steps=2)
+    assert moves == ["discriminator", "generator", "discriminator"]
+
+
 def test_encoder_and_decoder_move_together_and_both_are_averaged(fit):
     module = small(ema_halflife=0.01)
     before = {name: value.clone() for name, value in module.named_parameters()}

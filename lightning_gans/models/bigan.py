@@ -17,8 +17,8 @@ class BiGAN(AdversarialModule):
         L_D = loss of D(x, E(x)) as real and of D(G(z), z) as fake     (eq. 3)
         L_G,E = the same with real and fake swapped, which does not saturate     (section 3.4)
 
-    The latent is uniform on [-1, 1]. The authors' code steps all three networks at once; here the discriminator
-    steps first, as in every variant.
+    The latent is uniform on [-1, 1]. The authors' code steps all three networks at once; here G and E step first, since
+    a discriminator that has just stepped knows this very batch, and G then collapses (seen at a batch of 64).
 
     Args:
         decoder: G; maps latents to images.
@@ -32,6 +32,11 @@ class BiGAN(AdversarialModule):
         super().__init__(generator=nn.ModuleDict({"decoder": decoder, "encoder": encoder}), **kwargs)
         self.objective = objective
         self.latent_dim: int = decoder.latent_dim  # type: ignore[assignment]
+
+    def play(self, batch: Batch) -> None:
+        if self.due(self.n_critic):
+            self.descend("generator", batch)
+        self.descend("discriminator", batch)
 
     def discriminator_loss(self, batch: Batch) -> Terms:
         real, fake = self.pairs(batch)
