@@ -24,7 +24,7 @@ from PIL import Image
 from torch import Tensor
 
 from lightning_gans.__main__ import GANCLI, recipe
-from lightning_gans.callbacks.landscape import mode_scores
+from lightning_gans.metrics import gaussian_modes
 
 ROOT = Path(__file__).parents[1]
 PICTURE, RESULTS = ROOT / "docs/images/unrolled_gan_ring.png", ROOT / "benchmarks/results/unrolled_gan_ring.json"
@@ -50,7 +50,7 @@ class Watch(Callback):
             return
         data = trainer.datamodule
         self.samples[step] = pl_module.draw(data.evaluation.point, 1)["fake"]
-        self.scores[step] = mode_scores(self.samples[step], data.centers, data.std, MIN_COUNT)
+        self.scores[step] = gaussian_modes(self.samples[step], data.centers, data.std, MIN_COUNT)
 
 
 def train(name: str, options: Sequence[str], every: int) -> tuple[Watch, Tensor, dict[str, Any]]:

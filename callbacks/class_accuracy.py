@@ -3,14 +3,14 @@
 from typing import Any
 
 from jaxtyping import Float, Int64
-from lightning import Callback, Trainer
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from lightning_gans.callbacks.score_card import gather_rows, record_scores
+from lightning_gans.callbacks.score_card import gather_rows
+from lightning_gans.callbacks.scorer import Scored, Scorer
 
 
-class ClassAccuracy(Callback):
+class ClassAccuracy(Scorer):
     """Scores `classify(image)` of the module, logits (b, k), against the labels, while Lightning validates or tests.
 
     Logs `accuracy`, the share of images whose largest logit is their label; or, for classes that were found without
@@ -24,40 +24,26 @@ class ClassAccuracy(Callback):
     def __init__(self, matching: bool = False):
         self.matching = matching
 
-    def on_validation_epoch_start(self, trainer: Trainer, pl_module: Any) -> None:
+    def begin(self, stage: str, trainer: Any, pl_module: Any) -> None:
         self._guesses: list[Tensor] = []
         self._labels: list[Tensor] = []
 
-    on_test_epoch_start = on_validation_epoch_start
-
-    def on_validation_batch_end(
-        self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
-    ) -> None:
+    def add(self, stage: str, trainer: Any, pl_module: Any, outputs: Any, batch: Any, index: int) -> None:
         image, label = batch
         self._guesses.append(pl_module.classify(image).argmax(1))
         self._labels.append(label)
 
-    on_test_batch_end = on_validation_batch_end
-
-    def on_validation_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
-        if not trainer.sanity_checking:
-            self._finish("validation", trainer, pl_module)
-
-    def on_test_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
-        self._finish("test", trainer, pl_module)
-
-    def _finish(self, stage: str, trainer: Any, pl_module: Any) -> None:
+    def score(self, stage: str, trainer: Any, pl_module: Any) -> Scored:
         guess, label = (gather_rows(parts, trainer) for parts in (self._guesses, self._labels))
         table = confusion(guess, label)
         right = matched(table) if self.matching else table.diagonal().sum().item()
         name = "matched_accuracy" if self.matching else "accuracy"
-        protocol = {
+        return {name: right / len(label)}, {
             "classifier": f"{type(pl_module).__name__}.classify, last weights, eval mode",
-            "images": getattr(trainer.datamodule, "reference", f"{stage} dataloader"),
+            "reference": getattr(trainer.datamodule, "reference", f"{stage} dataloader"),
             "num_images": len(label),
             "generator": "draws nothing",
         }
-        record_scores(type(self).__name__, trainer, pl_module, stage, {name: right / len(label)}, protocol)
 
 
 def confusion(guess: Int64[Tensor, " n"], label: Int64[Tensor, " n"]) -> Int64[Tensor, "k k"]:

@@ -1,15 +1,16 @@
 """Points of the plane: which modes are covered, and what the discriminator makes of the plane."""
 
-from pathlib import Path
 from typing import Any
 
 import torch
 from jaxtyping import Float, UInt8
-from lightning import Callback, Trainer
+from lightning import Trainer
 from PIL import Image
 from torch import Tensor
 
-from lightning_gans.callbacks.score_card import record_scores
+from lightning_gans.callbacks.score_card import results_folder
+from lightning_gans.callbacks.scorer import Scored, Scorer
+from lightning_gans.metrics.modes import gaussian_modes
 from lightning_gans.randomness import mix
 
 DATA, SAMPLES = (0, 0, 0), (0, 130, 30)  # colours of points: black, green
@@ -17,7 +18,7 @@ LOW, MIDDLE, HIGH = (70, 110, 220), (245, 245, 245), (225, 90, 70)  # of logits:
 ROWS = 64  # of the picture that the discriminator sees at a time
 
 
-class Landscape(Callback):
+class Landscape(Scorer):
     """Counts the modes that samples cover, and draws data, samples and the discriminator's landscape.
 
     For points of a data module that knows its `centers` and `std`. A sample is of high quality if it lies within three
@@ -36,6 +37,8 @@ class Landscape(Callback):
         size: Height and width of the picture in pixels; 0 draws none.
         seed: Seed of the latents.
     """
+
+    stages = ("test",)  # in training it keeps its own time
 
     def __init__(self, every_kimg: float = 512.0, min_count: int = 20, size: int = 320, seed: int = 0):
         if every_kimg <= 0:
@@ -63,34 +66,25 @@ class Landscape(Callback):
         before, self._images = self._images, pl_module.images_seen
         period = 1000 * self.every_kimg
         if self._images // period > before // period or trainer.global_step == trainer.max_steps:
-            self._score(trainer, pl_module, "validation")
+            self.record("validation", trainer, pl_module)
 
-    def on_test_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
-        self._score(trainer, pl_module, "test")
-
-    def _score(self, trainer: Any, pl_module: Any, stage: str) -> None:
+    def score(self, stage: str, trainer: Any, pl_module: Any) -> Scored:
         data = trainer.datamodule
         real = data.evaluation.point.to(pl_module.device, pl_module.dtype)
         fake = pl_module.draw(real, mix(self.seed))["fake"]
-        scores = mode_scores(fake, data.centers.to(fake), data.std, self.min_count)
-        protocol = {"reference": data.reference, "num_fake": len(fake), "min_count": self.min_count, "seed": self.seed}
-        record_scores(type(self).__name__, trainer, pl_module, stage, scores, protocol)
-        folder = Path(trainer.log_dir or trainer.default_root_dir) / "samples"  # a broadcast: on every process
+        scores = gaussian_modes(fake, data.centers.to(fake), data.std, self.min_count)
+        folder = results_folder(trainer) / "samples"  # a broadcast: on every process
         if self.size and trainer.is_global_zero:
             folder.mkdir(parents=True, exist_ok=True)
             picture = draw_landscape(pl_module.discriminator, real, fake, self.size)
             path = folder / f"landscape_{pl_module.images_seen / 1000:09.3f}kimg.png"
             Image.fromarray(picture.numpy()).save(path, optimize=True)
-
-
-def mode_scores(
-    fake: Float[Tensor, "n 2"], centers: Float[Tensor, "k 2"], std: float, min_count: int
-) -> dict[str, float]:
-    """The modes with at least `min_count` samples within 3 std, and the share of samples within 3 std of any mode."""
-    distance, mode = torch.cdist(fake, centers, compute_mode="donot_use_mm_for_euclid_dist").min(1)
-    near = distance <= 3 * std
-    covered = mode[near].bincount(minlength=len(centers)) >= min_count
-    return {"modes_covered": float(covered.sum()), "high_quality_share": near.float().mean().item()}
+        return scores, {
+            "reference": data.reference,
+            "num_fake": len(fake),
+            "min_count": self.min_count,
+            "sample_seed": self.seed,
+        }
 
 
 @torch.no_grad()

@@ -1,66 +1,133 @@
-"""Scores of a generator: FID, KID and Inception Score, each with the protocol that made it."""
+"""Scores of a generator against real images, each with the protocol that made it."""
 
-import hashlib
-import warnings
-from typing import Any, Literal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import torch
-from jaxtyping import Float
 from lightning import LightningModule, Trainer
-from lightning.pytorch import Callback
 from torch import Tensor, nn
-from torchmetrics.image import FrechetInceptionDistance, InceptionScore, KernelInceptionDistance
 
-from lightning_gans.callbacks.score_card import gather_rows, in_words, record_scores
-from lightning_gans.metrics.digits import DigitClassifier
+from lightning_gans.adversarial import as_batch
+from lightning_gans.callbacks.score_card import gather_rows
+from lightning_gans.callbacks.scorer import Scored, Scorer
+from lightning_gans.metrics import scores as protocol_of
+from lightning_gans.metrics.cache import cache_folder, cache_path, load_seen, save_seen
+from lightning_gans.metrics.features import Network, feature_network, fingerprint, see
+from lightning_gans.metrics.perceptual import Distance
+from lightning_gans.metrics.scores import SCORES, Seen, compute_scores, find_score
+from lightning_gans.randomness import global_seed, mix
 
-SEED = 0  # of the subsets in KID and the splits in the Inception Score
-KID_SUBSETS, KID_SUBSET_SIZE, INCEPTION_SCORE_SPLITS = 100, 1000, 10
+QUICK = ("fid", "kid", "inception_score", "class_shares", "class_accuracy")
 
 
-class GenerativeMetrics(Callback):
-    """Scores generated images against real ones while Lightning validates or tests.
-
-    Logs `fid` (Heusel et al., 2017, https://arxiv.org/abs/1706.08500), `kid` with `kid_std` (Binkowski et al., 2018,
-    https://arxiv.org/abs/1801.01401) and, for a network with logits, `inception_score` with `inception_score_std`
-    (Salimans et al., 2016, https://arxiv.org/abs/1606.03498), all computed by torchmetrics. For digits it also logs
-    `digit_share_min` and `digit_share_max`, the shares of the rarest and the commonest digit among the samples: 0 says
-    that a mode is missing. Each score is appended, with its protocol, to `metrics.json` in the run's folder.
-
-    Needs a module whose `validation_step` and `test_step` return a dict with `fake`, images in [-1, 1] drawn with the
-    generator's moving average (EMA) in eval mode, and which counts the training images of all processes in
-    `images_seen`. Real images are a batch or its first element.
-
-    Samples are scored as the 8-bit images that they would be saved as: rounded to 256 levels, then back to [-1, 1].
-    The network runs in float32 whatever the trainer's precision. Features of the real images are computed at the first
-    validation, and at the first test, of a run and kept. KID's random subsets and the Inception Score's random splits
-    are drawn from a fixed seed, so these two depend on the order of the images (and so on the number of processes), FID
-    only on the set. KID's subsets hold 1,000 images, or all of them where there are fewer.
+class RealFeatures:
+    """What a feature network sees in the evaluation images, once per stage, kept in a file where they have a name.
 
     Args:
-        features: the network that sees the images. `digits` is the `DigitClassifier` that ships with the package.
-            Another module is called with float32 images (b, c, h, w) in [-1, 1], put into eval mode, and returns
-            features (b, k); without logits there is no Inception Score. If it has a method
-            `features_and_logits(image)` that returns both, there is one. The protocol quotes its `weights_hash`
-            where it has one, else the hash of its state_dict.
+        network: The feature network.
+        folder: Where the file is; None keeps none.
+    """
+
+    def __init__(self, network: nn.Module, folder: Path | None) -> None:
+        self.network = network
+        self.folder = folder
+        self.seen: dict[str, Seen] = {}
+        self._parts: list[tuple[Tensor, Tensor | None]] = []
+
+    def begin(self, stage: str, trainer: Any) -> None:
+        self._parts = []
+        if stage not in self.seen and (path := self._path(stage, trainer)) and (found := load_seen(path)):
+            self.seen[stage] = found
+
+    def add(self, stage: str, batch: Any) -> None:
+        if stage not in self.seen:
+            image, *others = as_batch(batch)
+            label = others[0] if others and others[0].dtype == torch.int64 and others[0].ndim == 1 else None
+            self._parts.append((see(self.network, image)[0], label))
+
+    def all(self, stage: str, trainer: Any) -> Seen:
+        """Those of all processes."""
+        if stage not in self.seen:
+            features, labels = zip(*self._parts, strict=True)
+            label = None if labels[0] is None else gather_rows(list(labels), trainer)
+            self.seen[stage] = Seen(gather_rows(list(features), trainer), label=label)
+            if (path := self._path(stage, trainer)) and trainer.is_global_zero:
+                save_seen(path, self.seen[stage])
+        return self.seen[stage].to(trainer.strategy.root_device)
+
+    def _path(self, stage: str, trainer: Any) -> Path | None:
+        data = trainer.datamodule
+        name: tuple[str, str, int, str] | None = getattr(data, "evaluation_name", None)
+        limit = trainer.limit_val_batches if stage == "validation" else trainer.limit_test_batches
+        if self.folder is None or name is None or limit != 1.0 or trainer.overfit_batches:
+            return None
+        return cache_path(self.folder, *name, network=f"{type(self.network).__name__}-{fingerprint(self.network)}")
+
+
+class GenerativeMetrics(Scorer):
+    """Scores generated images against real ones while Lightning validates or tests.
+
+    Scores, by name: `fid` (Heusel et al., 2017, https://arxiv.org/abs/1706.08500); `kid` with `kid_std` (Binkowski et
+    al., 2018, https://arxiv.org/abs/1801.01401); `precision_recall` (Kynkaanniemi et al., 2019,
+    https://arxiv.org/abs/1904.06991); `density_coverage` (Naeem et al., 2020, https://arxiv.org/abs/2002.09797);
+    `two_sample_accuracy` of a nearest neighbour (Lopez-Paz & Oquab, 2017, https://arxiv.org/abs/1610.06545). For a
+    network with a classifier `inception_score` with `inception_score_std` (Salimans et al., 2016,
+    https://arxiv.org/abs/1606.03498) and `class_shares`, how often the rarest and the commonest class are drawn: 0 says
+    that a mode is missing. For samples with labels `class_accuracy`, `intra_class_fid` (Miyato & Koyama, 2018,
+    https://arxiv.org/abs/1802.05637) and `classifier_accuracy_score` (Ravuri & Vinyals, 2019,
+    https://arxiv.org/abs/1905.10887). With a `distance`, `diversity` of two samples of the same batch. All are
+    logged, so that `ModelCheckpoint` and `EarlyStopping` can monitor them, and appended with their protocol to
+    `metrics.json` in the run's folder.
+
+    Needs a module whose `validation_step` and `test_step` return a dict with `fake`, images in [-1, 1] drawn with the
+    generator's moving average (EMA) in eval mode, and `label` for scores by class, and which counts the training images
+    of all processes in `images_seen`. Real images are a batch or its first element, their labels its second.
+
+    Samples are scored as the 8-bit images that they would be saved as. The network runs in float32 whatever the
+    trainer's precision. KID's subsets of 1,000 images, or of all where there are fewer, and the Inception Score's 10
+    splits are drawn from a fixed seed among images sorted by their features. So every score depends on the sets alone.
+
+    Args:
+        features: the network that sees the images. `digits` is the `DigitClassifier` that ships with the package,
+            `inception` the network of published scores. A module is called with float32 images (b, c, h, w) in [-1, 1],
+            put into eval mode, and returns features (b, k); with a method `features_and_logits(image)` that returns
+            both it has a classifier. The protocol quotes its `weights_hash`, or else the hash of its state.
         every_kimg: thousands of training images, over all processes, between two validations, rounded to whole batches.
             It replaces the trainer's own interval in batches or epochs; null leaves that as it is. A time-based
             `val_check_interval` of the trainer goes before it.
+        scores: names of scores at validations; null takes the quick ones that network and labels allow.
+        test_scores: names of scores at a test; null takes all that network and labels allow.
+        distance: of two image batches, (b,), for `diversity`, such as `lightning_gans.metrics.LPIPS`; null has none.
+        cache: folder for what the network sees in real images of a data module that names them; `default` is
+            `lightning-gans` in the user's folder for caches, null keeps it for a run only.
     """
 
-    def __init__(self, features: Literal["digits"] | nn.Module = "digits", every_kimg: float | None = None) -> None:
+    def __init__(
+        self,
+        features: Network = "digits",
+        every_kimg: float | None = None,
+        scores: Sequence[str] | None = None,
+        test_scores: Sequence[str] | None = None,
+        distance: Distance | None = None,
+        cache: str | None = "default",
+    ) -> None:
         if every_kimg is not None and every_kimg <= 0:
             raise ValueError(f"`every_kimg` must be above 0, got {every_kimg}.")
-        if isinstance(features, str) and features != "digits":
-            raise ValueError(f"`features` must be 'digits' or a module, got {features!r}.")
-        network = DigitClassifier.pretrained() if isinstance(features, str) else features
-        self.network = network.requires_grad_(False).eval()
+        for name in [*(scores or ()), *(test_scores or ())]:
+            find_score(name)
+        self.network = feature_network(features)
         self.every_kimg = every_kimg
+        self.named = {"validation": scores, "test": test_scores}
+        self.distance = distance
+        self.cache = cache
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self.network.to(trainer.strategy.root_device)
-        self._real: dict[str, Tensor] = {}  # by stage
-        self._entry: dict[str, Any] | None = None
+        if isinstance(self.distance, nn.Module):
+            self.distance.to(trainer.strategy.root_device)
+        self.real = RealFeatures(self.network, cache_folder(self.cache))
+        self._entry = None
         self._interval: int | None = None  # in batches
         self._every_kimg = None if trainer.fast_dev_run else self.every_kimg  # type: ignore[attr-defined]
         if stage == "fit" and self._every_kimg is not None:
@@ -77,168 +144,47 @@ class GenerativeMetrics(Callback):
         if self._every_kimg is None:
             return
         if self._interval is None:
-            images = len(_images(batch)) * trainer.world_size
+            images = len(as_batch(batch)[0]) * trainer.world_size
             self._interval = max(1, round(self._every_kimg * 1000 / images))
         trainer.val_check_batch = self._interval  # each time: a reloaded dataloader sets the trainer's own again
 
-    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._start()
+    def begin(self, stage: str, trainer: Any, pl_module: Any) -> None:
+        self._parts: dict[str, list[Tensor]] = {"features": [], "logits": [], "label": [], "diversity": []}
+        self.real.begin(stage, trainer)
 
-    def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._start()
+    def add(self, stage: str, trainer: Any, pl_module: Any, outputs: Any, batch: Any, index: int) -> None:
+        features, logits = see(self.network, outputs["fake"])
+        seen = {"features": features, "logits": logits, "label": outputs.get("label")}
+        if self.distance is not None:
+            other = pl_module.draw(batch, mix(global_seed(), index, 1))["fake"]
+            with torch.no_grad():
+                seen["diversity"] = self.distance(outputs["fake"].float(), other.float())
+        for name, part in seen.items():
+            if part is not None:
+                self._parts[name].append(part)
+        self.real.add(stage, batch)
 
-    def on_validation_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        if not trainer.sanity_checking:
-            self._add("validation", outputs, batch)
-
-    def on_test_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        self._add("test", outputs, batch)
-
-    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if not trainer.sanity_checking:
-            self._finish("validation", trainer, pl_module)
-
-    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._finish("test", trainer, pl_module)
-
-    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._print(trainer)
-
-    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._print(trainer)
-
-    def _start(self) -> None:
-        self._parts: dict[str, list[Tensor]] = {"real": [], "fake": [], "logits": [], "label": []}
-
-    def _add(self, stage: str, outputs: dict[str, Tensor], batch: Any) -> None:
-        features, logits = self._see(outputs["fake"])
-        self._parts["fake"].append(features)
-        if logits is not None:
-            self._parts["logits"].append(logits)
-        if "label" in outputs:
-            self._parts["label"].append(outputs["label"])
-        if stage not in self._real:
-            self._parts["real"].append(self._see(_images(batch))[0])
-
-    def _see(self, image: Tensor) -> tuple[Tensor, Tensor | None]:
-        with torch.no_grad(), torch.autocast(image.device.type, enabled=False):
-            image, both = as_8_bit(image), getattr(self.network, "features_and_logits", None)
-            return both(image) if both else (self.network(image), None)
-
-    def _finish(self, stage: str, trainer: Any, pl_module: Any) -> None:
-        if stage not in self._real:
-            self._real[stage] = gather_rows(self._parts["real"], trainer)
-        real, fake = self._real[stage], gather_rows(self._parts["fake"], trainer)
-        logits = gather_rows(self._parts["logits"], trainer) if self._parts["logits"] else None
-        scores = compute_scores(real, fake, logits)
-        if logits is not None and isinstance(self.network, DigitClassifier):
-            share = logits.argmax(dim=1).bincount(minlength=10) / len(logits)
-            scores |= {"digit_share_min": share.min().item(), "digit_share_max": share.max().item()}
-            if self._parts["label"]:
-                label = gather_rows(self._parts["label"], trainer)
-                scores["class_accuracy"] = (logits.argmax(dim=1) == label).double().mean().item()
-        self._entry = record_scores(
-            type(self).__name__,
-            trainer,
-            pl_module,
-            stage,
-            scores,
-            {
-                "features": type(self.network).__name__,
-                "features_hash": getattr(self.network, "weights_hash", None) or _hash(self.network),
-                "reference": getattr(trainer.datamodule, "reference", f"{stage} dataloader"),
-                "num_real": len(real),
-                "num_fake": len(fake),
-                "images": "8 bits per channel, shown to the network in [-1, 1]",
-                "kid_subsets": KID_SUBSETS,
-                "kid_subset_size": min(KID_SUBSET_SIZE, len(real), len(fake)),
-                "inception_score_splits": INCEPTION_SCORE_SPLITS,
-                "subset_seed": SEED,
-            },
-        )
-
-    def _print(self, trainer: Trainer) -> None:
-        if self._entry is None or not trainer.is_global_zero:
-            return
-        protocol = self._entry["protocol"]
-        print(in_words(self._entry))
-        print(
-            f"    {protocol['num_fake']} samples ({protocol['generator']}) against {protocol['num_real']} real images "
-            f"({protocol['reference']})\n"
-            f"    features: {protocol['features']} {protocol['features_hash']}, images of 8 bits; KID: "
-            f"{protocol['kid_subsets']} subsets of {protocol['kid_subset_size']}, subset seed {protocol['subset_seed']}"
-        )
-
-
-def as_8_bit(image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-    """The float32 image in [-1, 1] that is left after saving and loading it with 8 bits per channel."""
-    return ((image.float() + 1) * 127.5).round().clamp(0, 255) / 127.5 - 1
-
-
-def compute_scores(
-    real: Float[Tensor, "n k"], fake: Float[Tensor, "m k"], fake_logits: Float[Tensor, "m c"] | None = None
-) -> dict[str, float]:
-    """FID, KID and, with logits, the Inception Score: torchmetrics' values after `torch.manual_seed(SEED)`.
-
-    Leaves the global random number generator as it found it.
-    """
-    if real.device.type == "mps":  # has no float64
-        real, fake, fake_logits = real.cpu(), fake.cpu(), None if fake_logits is None else fake_logits.cpu()
-    local: dict[str, Any] = {"sync_on_compute": False}  # the features are those of all processes
-    in_float32 = torch.autocast(real.device.type, enabled=False)
-    with torch.random.fork_rng(devices=[]), in_float32, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*will save all extracted features in buffer")
-        fid = FrechetInceptionDistance(_Identity(real.shape[1]), **local).to(real.device)
-        size = min(KID_SUBSET_SIZE, len(real), len(fake))
-        kid = KernelInceptionDistance(nn.Identity(), subsets=KID_SUBSETS, subset_size=size, **local).to(real.device)
-        for metric in (fid, kid):
-            metric.update(real, real=True)
-            metric.update(fake, real=False)
-        scores = {"fid": fid.compute().item()}
-        torch.default_generator.manual_seed(SEED)
-        scores["kid"], scores["kid_std"] = (value.item() for value in kid.compute())
-        if fake_logits is not None:
-            inception_score = InceptionScore(nn.Identity(), splits=INCEPTION_SCORE_SPLITS, **local).to(real.device)
-            inception_score.update(fake_logits)
-            torch.default_generator.manual_seed(SEED)
-            mean, std = inception_score.compute()
-            scores |= {"inception_score": mean.item(), "inception_score_std": std.item()}
-    return scores
-
-
-class _Identity(nn.Module):
-    """Hands features to FID, which asks for their number."""
-
-    def __init__(self, num_features: int) -> None:
-        super().__init__()
-        self.num_features = num_features
-
-    def forward(self, features: Tensor) -> Tensor:
-        return features
-
-
-def _images(batch: Any) -> Tensor:
-    return batch if isinstance(batch, Tensor) else batch[0]
-
-
-def _hash(network: nn.Module) -> str:
-    sha256 = hashlib.sha256()
-    for name, value in network.state_dict().items():
-        sha256.update(name.encode() + value.cpu().flatten().contiguous().view(torch.uint8).numpy().tobytes())
-    return sha256.hexdigest()[:16]
+    def score(self, stage: str, trainer: Any, pl_module: Any) -> Scored:
+        real = self.real.all(stage, trainer)
+        parts = {name: gather_rows(part, trainer) for name, part in self._parts.items() if part}
+        diversity = parts.pop("diversity", None)
+        fake = Seen(**parts)
+        names = self.named[stage] or [
+            name for name, score in SCORES.items() if score.possible(real, fake) and (stage == "test" or name in QUICK)
+        ]
+        scores = compute_scores(names, real, fake)
+        if diversity is not None:
+            scores["diversity"] = diversity.double().mean().item()
+        return scores, {
+            "features": type(self.network).__name__,
+            "features_hash": fingerprint(self.network),
+            "reference": getattr(trainer.datamodule, "reference", f"{stage} dataloader"),
+            "num_real": len(real.features),
+            "num_fake": len(fake.features),
+            "images": "8 bits per channel, shown to the network in [-1, 1]",
+            "resize": getattr(self.network, "resize", "none"),
+            "kid_subsets": protocol_of.KID_SUBSETS,
+            "kid_subset_size": min(protocol_of.KID_SUBSET_SIZE, len(real.features), len(fake.features)),
+            "inception_score_splits": protocol_of.INCEPTION_SCORE_SPLITS,
+            "subset_seed": protocol_of.SEED,
+        }

@@ -5,16 +5,16 @@ from typing import Any
 
 import torch
 from jaxtyping import Float, Int64
-from lightning import Callback, Trainer
+from lightning import Trainer
 from torch import Tensor
 
-from lightning_gans.callbacks.score_card import record_scores
+from lightning_gans.callbacks.scorer import Scored, Scorer
 from lightning_gans.datamodules.tensors import TensorDataModule, TensorImages
 
 BLOCK = 500  # queries, or images to be encoded, at a time
 
 
-class NearestNeighborAccuracy(Callback):
+class NearestNeighborAccuracy(Scorer):
     """Scores an encoder by the class of each evaluation image's nearest neighbour among the training images.
 
     Logs `nearest_neighbor_<space>`, the share of evaluation images whose nearest training image, by Euclidean distance
@@ -39,26 +39,18 @@ class NearestNeighborAccuracy(Callback):
         if missing := [space for space in self.spaces if not hasattr(pl_module, space)]:
             raise ValueError(f"`spaces` must be methods of {type(pl_module).__name__}, got {', '.join(missing)}.")
 
-    def on_validation_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
-        if not trainer.sanity_checking:
-            self._score("validation", trainer, pl_module)
-
-    def on_test_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
-        self._score("test", trainer, pl_module)
-
-    def _score(self, stage: str, trainer: Any, pl_module: Any) -> None:
+    def score(self, stage: str, trainer: Any, pl_module: Any) -> Scored:
         data = trainer.datamodule
         scores = {
             f"nearest_neighbor_{space}": accuracy(getattr(pl_module, space), data, trainer, pl_module.device)
             for space in self.spaces
         }
-        protocol = {
+        return scores, {
             "classifier": "1 nearest neighbour, Euclidean distance",
             "neighbors": f"{len(data.training)} training images",
             "queries": f"{len(data.evaluation)}, {data.reference}",
             "leave_one_out": data.training is data.evaluation,
         }
-        record_scores(type(self).__name__, trainer, pl_module, stage, scores, protocol)
 
 
 def accuracy(encode: Callable[[Tensor], Tensor], data: TensorDataModule, trainer: Any, device: torch.device) -> float:

@@ -2,6 +2,9 @@
 
 import json
 import os
+import shlex
+import sys
+import textwrap
 import time
 from importlib.metadata import version
 from pathlib import Path
@@ -16,6 +19,7 @@ from lightning_gans.randomness import global_seed
 Entry = dict[str, Any]
 
 STARTED = time.monotonic()
+PACKAGES = ("lightning-gans", "lightning", "torch", "torchvision", "torchmetrics", "torch-fidelity", "scikit-learn")
 
 
 def record_scores(
@@ -29,20 +33,24 @@ def record_scores(
         pl_module: The adversarial module that was scored.
         stage: `validation` or `test`.
         scores: Values by name.
-        protocol: What another person needs to know to get the same scores.
+        protocol: What another person needs to know to get the same scores, beyond what is known here.
 
     Returns:
         What was added.
     """
     pl_module.log_dict(scores, sync_dist=True)
+    weights = str(pl_module.dtype).removeprefix("torch.")
     step = trainer.global_step or getattr(pl_module, "steps_taken", 0)  # a test has no steps of its own
     everyone = {
         "generator": f"{'last weights' if without_ema(pl_module) else 'moving average (EMA)'}, eval mode",
+        "truncation": "none",
         "sample_seed": global_seed(),
+        "precision": f"weights in {weights}, features in float32, scores in float64",
         "num_processes": trainer.world_size,
         "images_seen": pl_module.images_seen,
         "global_step": step,
-        "versions": {name: version(name) for name in ("lightning-gans", "torch", "torchvision", "torchmetrics")},
+        "versions": {name: version(name) for name in PACKAGES},
+        "command": command(),
     }
     entry = {
         "scorer": scorer,
@@ -53,22 +61,39 @@ def record_scores(
         "scores": scores,
         "protocol": everyone | protocol,
     }
-    folder = trainer.log_dir or trainer.default_root_dir  # on all ranks: `log_dir` is broadcast
+    folder = results_folder(trainer)  # on all ranks: `log_dir` is broadcast
     if trainer.is_global_zero and not trainer.fast_dev_run:
-        append_entry(Path(folder) / "metrics.json", entry)
+        append_entry(folder / "metrics.json", entry)
     return entry
 
 
+def results_folder(trainer: Any) -> Path:
+    """The run's folder; of a test the one that its checkpoint came from."""
+    folder = Path(trainer.log_dir or trainer.default_root_dir)
+    if trainer.testing and trainer.ckpt_path:
+        folder = Path(trainer.ckpt_path).parent
+        folder = folder.parent if folder.name == "checkpoints" else folder
+    return folder
+
+
+def command() -> str:
+    """The command line of this process, in the words of a user."""
+    program = Path(sys.argv[0])
+    start = ["python", "-m", program.parent.name] if program.name == "__main__.py" else [program.name]
+    return shlex.join(start + sys.argv[1:])
+
+
 def in_words(entry: Entry) -> str:
-    """The scores of an entry, one a line."""
-    lines = [f"    {name:<20} {score:.4g}" for name, score in entry["scores"].items()]
-    return "\n".join([f"Scores ({entry['stage']}, step {entry['step']}, {entry['kimg']:g} kimg):", *lines])
-
-
-def last_entries(path: Path) -> list[Entry]:
-    """What all scorers said last; nothing where there is no file."""
-    entries = json.loads(path.read_text()) if path.exists() else []
-    return list({entry.get("scorer"): entry for entry in entries}.values())
+    """The scores of an entry, one a line, and their protocol."""
+    title = f"{entry['scorer']} ({entry['stage']}, step {entry['step']}, {entry['kimg']:g} kimg):"
+    lines = [f"    {name:<24} {score:.4g}" for name, score in entry["scores"].items()]
+    facts = []
+    for name, fact in entry["protocol"].items():
+        if isinstance(fact, dict):
+            fact = ", ".join(f"{key} {value}" for key, value in fact.items())
+        facts.append(f"{name.replace('_', ' ')}: {fact}")
+    card = textwrap.fill("; ".join(facts), 110, initial_indent="    ", subsequent_indent="    ", break_on_hyphens=False)
+    return "\n".join([title, *lines, card])
 
 
 def gather_rows(parts: list[Tensor], trainer: Any) -> Tensor:

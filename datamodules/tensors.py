@@ -12,6 +12,7 @@ from lightning import LightningDataModule, Trainer
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
+from lightning_gans.hashing import hash_of
 from lightning_gans.randomness import global_seed
 
 
@@ -180,6 +181,13 @@ class TensorDataModule(LightningDataModule, ABC):
             # Lightning cannot know that a sampler continues, and warns of every checkpoint in mid-epoch.
             warnings.filterwarnings("ignore", "You're resuming from a checkpoint that ended before the epoch ended")
         return self.loader(self.training, sampler)
+
+    @property
+    def evaluation_name(self) -> tuple[str, str, int, str]:
+        """What names the evaluation images in a cache: data set with the hash of all, split, number and size."""
+        images = self.evaluation
+        name = f"{type(self).__name__.removesuffix('DataModule')}-{hash_of(vars(images))}"
+        return name, "evaluation", len(images), "x".join(map(str, images[torch.tensor([0])][0].shape[1:]))
 
     def state_dict(self) -> dict[str, int | None]:
         return {"seed": self.seed}

@@ -20,8 +20,7 @@ import lightning_gans.callbacks
 import lightning_gans.datamodules
 import lightning_gans.models
 import lightning_gans.networks  # noqa: F401  importing a class lets a config name it without its path
-from lightning_gans.callbacks import GenerativeMetrics
-from lightning_gans.callbacks.score_card import in_words, last_entries
+from lightning_gans.callbacks.scorer import Scorer
 from lightning_gans.messages import nearest, own_error, usage_message
 from lightning_gans.precision import fast_precision
 
@@ -89,17 +88,13 @@ class GANCLI(LightningCLI):
 
     def before_test(self) -> None:
         callbacks = self.trainer.callbacks  # type: ignore[attr-defined]
-        scorers = [callback for callback in callbacks if isinstance(callback, GenerativeMetrics)]
+        scorers = [callback for callback in callbacks if isinstance(callback, Scorer)]
         self.config_init["test"]["verbose"] = not scorers  # they print what Lightning would print again
-
-    def after_test(self) -> None:
-        self._say_other_scores()
 
     def after_fit(self) -> None:
         trainer: Any = self.trainer
         if trainer.fast_dev_run:
             return
-        self._say_other_scores()
         folder = Path(trainer.log_dir or trainer.default_root_dir)
         checkpoint = getattr(trainer.checkpoint_callback, "last_model_path", "") or getattr(
             trainer.checkpoint_callback, "best_model_path", ""
@@ -122,13 +117,6 @@ class GANCLI(LightningCLI):
             )
             lines += [f"  go on    lightning-gans fit {run} {more}", f"  draw     lightning-gans predict {run}"]
         say("\n".join(lines))
-
-    def _say_other_scores(self) -> None:
-        """The scores that the callbacks did not print when they made them."""
-        folder = Path(self.trainer.log_dir or self.trainer.default_root_dir)
-        for entry in last_entries(folder / "metrics.json"):
-            if entry["scorer"] != GenerativeMetrics.__name__:
-                say(f"{entry['scorer']}: {in_words(entry)}")
 
 
 def main(args: Sequence[str] | None = None) -> GANCLI:

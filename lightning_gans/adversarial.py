@@ -120,6 +120,7 @@ class AdversarialModule(LightningModule, ABC):
         self.images_seen = 0  # training images so far, over all processes
         self.steps_taken = 0  # of the checkpoint that this came from; while training the trainer counts
         self.seed: int | None = None
+        self._truncation: float | None = None
         self._terms: Terms = {}  # the latest of each player
         self._unchecked: list[tuple[int, Terms]] = []
 
@@ -156,7 +157,10 @@ class AdversarialModule(LightningModule, ABC):
 
     def normal(self, *size: int) -> Tensor:
         """Draws from the standard normal distribution, on this module's device and in its precision."""
-        return torch.randn(*size, device=self.device, dtype=self.dtype)  # type: ignore[arg-type]
+        if self._truncation is None:
+            return torch.randn(*size, device=self.device, dtype=self.dtype)  # type: ignore[arg-type]
+        drawn = torch.empty(*size, device=self.device)
+        return nn.init.trunc_normal_(drawn, a=-self._truncation, b=self._truncation).to(self.dtype)  # type: ignore[arg-type]
 
     def uniform(self, *size: int) -> Tensor:
         """Draws from [-1, 1], on this module's device and in its precision."""
@@ -215,10 +219,33 @@ class AdversarialModule(LightningModule, ABC):
                 for module, training in modes:
                     module.training = training
 
-    def draw(self, batch: Batch | Tensor, seed: int) -> dict[str, Tensor]:
-        """`samples(batch)` by the averaged generator in evaluation mode, as a function of `seed` alone."""
+    @contextmanager
+    def truncated(self, threshold: float) -> Iterator[None]:
+        """Within it, `normal` draws anew what lies beyond `threshold` (Brock et al., 2019, https://arxiv.org/abs/1809.11096)."""
+        if threshold <= 0:
+            raise ValueError(f"`threshold` must be above 0, got {threshold}.")
+        self._truncation = threshold
+        try:
+            yield
+        finally:
+            self._truncation = None
+
+    def draw(self, batch: Batch | Tensor, seed: int, latent: Tensor | None = None) -> dict[str, Tensor]:
+        """`samples(batch)` by the averaged generator in evaluation mode.
+
+        Args:
+            batch: As in training; a variant takes from it what it is told, such as labels.
+            seed: What is drawn is a function of it, the batch and `latent` alone.
+            latent: What `latent(size)` is to return in place of a draw, one row for each of the batch.
+        """
         with self.evaluating(), seeded(seed, self.device):
-            return self.samples(as_batch(batch))
+            if latent is not None:
+                self.latent = lambda size: latent  # type: ignore[method-assign]
+            try:
+                return self.samples(as_batch(batch))
+            finally:
+                if latent is not None:
+                    del self.latent
 
     # Lightning's hooks.
 

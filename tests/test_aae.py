@@ -9,7 +9,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, one_hot
 
 from lightning_gans import AAE
 from lightning_gans.callbacks import CodeDistance
-from lightning_gans.callbacks.code_distance import frechet_distance
+from lightning_gans.metrics import frechet_distance
 from lightning_gans.networks import AAEDiscriminator, AAEEncoder, LabelledGenerator, MLPGenerator
 from tests.conftest import largest_difference, loader, trainer
 

@@ -325,3 +325,23 @@ def test_impossible_arguments_are_refused(argument, message):
 def test_seeds_are_spread_and_stable():
     assert mix(0) == mix(0) and len({mix(a, b) for a in range(100) for b in range(100)}) == 10_000
     assert mix(1, 2) != mix(2, 1)
+
+
+def test_a_truncated_normal_is_drawn_again_not_clipped():
+    module = tiny()
+    with module.truncated(0.5):
+        drawn = module.normal(20000, 2).flatten()
+    assert drawn.abs().max() <= 0.5 and (drawn.abs() > 0.499).float().mean() < 0.01
+    expected = torch.tensor([-0.25, 0.0, 0.25])  # the density is nearly flat: quantiles as of the cut distribution
+    torch.testing.assert_close(drawn.quantile(torch.tensor([0.246, 0.5, 0.754])), expected, atol=0.01, rtol=0)
+    assert module.normal(20000).abs().max() > 2
+
+
+def test_a_draw_takes_the_latents_it_is_given():
+    module = tiny()
+    latent = torch.randn(3, 4)
+    batch = (torch.zeros(3, 1, 8, 8),)
+    drawn = module.draw(batch, 0, latent)["fake"]
+    with module.evaluating():
+        assert torch.equal(drawn, module.generator(latent))
+    assert not torch.equal(module.draw(batch, 0)["fake"], drawn)

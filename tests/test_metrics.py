@@ -12,9 +12,11 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 from torchmetrics.image import FrechetInceptionDistance, InceptionScore, KernelInceptionDistance
 
-from lightning_gans.callbacks.metrics import SEED, GenerativeMetrics, as_8_bit, compute_scores
+from lightning_gans.callbacks.metrics import GenerativeMetrics
 from lightning_gans.callbacks.score_card import append_entry
 from lightning_gans.metrics.digits import WEIGHTS, DigitClassifier
+from lightning_gans.metrics.features import as_8_bit
+from lightning_gans.metrics.scores import SEED, Seen, compute_scores
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Lightning's advice about workers, loggers and checkpoint folders
 
@@ -132,10 +134,10 @@ def test_noise_is_no_confident_digit(classifier, digits):
 
 
 def test_a_set_has_no_distance_to_itself(classifier, digits):
-    features = classifier.features(digits)
-    scores = compute_scores(features, features)
-    assert abs(scores["fid"]) < 1e-3
-    assert compute_scores(features, classifier.features(-digits))["fid"] > 100 * abs(scores["fid"])
+    features = Seen(classifier.features(digits))
+    fid = compute_scores(["fid"], features, features)["fid"]
+    assert fid < 1e-3
+    assert compute_scores(["fid"], features, Seen(classifier.features(-digits)))["fid"] > 100 * fid
 
 
 def test_the_scores_of_a_validation_are_those_of_torchmetrics_fed_with_the_images(trainer, classifier, digits):
@@ -149,31 +151,21 @@ def test_the_scores_of_a_validation_are_those_of_torchmetrics_fed_with_the_image
         def forward(self, image):
             return classifier.features(image)
 
-    fid, kid = FrechetInceptionDistance(Features()), KernelInceptionDistance(Features(), subset_size=192)
-    inception_score = InceptionScore(classifier)
-    for metric in (fid, kid):
-        metric.update(as_8_bit(real), real=True)
-        metric.update(as_8_bit(fake), real=False)
-    inception_score.update(as_8_bit(fake))
+    fid, kid = FrechetInceptionDistance(Features()), KernelInceptionDistance(nn.Identity(), subset_size=192)
+    inception_score = InceptionScore(nn.Identity())
+    seen = [Seen(*classifier.features_and_logits(as_8_bit(image))).in_order() for image in (real, fake)]
+    for image, rows, is_real in ((real, seen[0], True), (fake, seen[1], False)):
+        fid.update(as_8_bit(image), real=is_real)
+        kid.update(rows.features.double(), real=is_real)
+    inception_score.update(seen[1].logits.double())
     torch.manual_seed(SEED)
     kid_value = kid.compute()
     torch.manual_seed(SEED)
-    expected = torch.stack([fid.compute(), *kid_value, *inception_score.compute()])
+    expected = torch.stack([value.float() for value in (fid.compute(), *kid_value, *inception_score.compute())])
     names = ("fid", "kid", "kid_std", "inception_score", "inception_score_std")
     torch.testing.assert_close(
         torch.stack([run.callback_metrics[name] for name in names]), expected, rtol=1e-4, atol=1e-6
     )
-
-
-def test_scores_neither_read_nor_move_the_global_random_state(monkeypatch):
-    monkeypatch.setattr("lightning_gans.callbacks.metrics.KID_SUBSET_SIZE", 40)
-    real, fake, logits = torch.randn(50, 4), torch.randn(50, 4), torch.randn(50, 10)
-    torch.manual_seed(1)
-    before = torch.get_rng_state()
-    first = compute_scores(real, fake, logits)
-    assert torch.equal(torch.get_rng_state(), before)
-    torch.manual_seed(2)
-    assert compute_scores(real, fake, logits) == first
 
 
 def test_images_are_scored_as_8_bits_would_store_them():
@@ -199,12 +191,12 @@ def test_the_shares_name_the_missing_and_the_commonest_digit(trainer, embedded, 
     fake = torch.cat([image[label == 3][:48], image[label == 7][:16]])
     run = trainer(callbacks=[GenerativeMetrics()])
     run.test(Toy(fake), loader(digits[:64]), verbose=False)
-    assert run.callback_metrics["digit_share_min"] == 0
-    assert run.callback_metrics["digit_share_max"] == pytest.approx(48 / 64)
+    assert run.callback_metrics["class_share_min"] == 0
+    assert run.callback_metrics["class_share_max"] == pytest.approx(48 / 64)
 
 
 def test_a_network_without_logits_has_no_inception_score(trainer, digits, tmp_path):
-    trainer(callbacks=[GenerativeMetrics(Plain())]).test(Toy(digits[192:]), loader(digits[:192]), verbose=False)
+    trainer(callbacks=[GenerativeMetrics(Plain())]).validate(Toy(digits[192:]), loader(digits[:192]), verbose=False)
     assert set(entries(tmp_path)[0]["scores"]) == {"fid", "kid", "kid_std"}
 
 
@@ -283,9 +275,11 @@ def test_the_end_prints_scores_with_their_protocol(trainer, digits, capsys, end)
     else:
         run.test(module, loader(digits[64:128]), verbose=False)
     printed = capsys.readouterr().out
-    assert printed.count("Scores (") == 1
-    assert f"fid                  {run.callback_metrics['fid']:.4g}" in printed
-    assert "64 samples (moving average (EMA), eval mode) against 64 real images" in printed
+    assert printed.count("GenerativeMetrics (") == 1
+    assert f"fid                      {run.callback_metrics['fid']:.4g}" in printed
+    card = " ".join(printed.split())
+    assert "generator: moving average (EMA), eval mode; truncation: none; sample seed: 0" in card
+    assert "num real: 64; num fake: 64" in card
 
 
 def test_a_trial_run_writes_no_scores(trainer, digits, tmp_path):

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from lightning_gans import GAN
 from lightning_gans.callbacks import Landscape
-from lightning_gans.callbacks.landscape import DATA, HIGH, LOW, SAMPLES, draw_landscape, mode_scores
+from lightning_gans.callbacks.landscape import DATA, HIGH, LOW, SAMPLES, draw_landscape
 from lightning_gans.datamodules import GaussianMixtureDataModule, MNISTDataModule
+from lightning_gans.metrics import gaussian_modes
 from lightning_gans.networks import PointDiscriminator, PointGenerator
 from tests.conftest import trainer
 
@@ -86,19 +87,19 @@ def test_networks_have_orthogonal_weights_of_the_given_gain():
 def test_a_mode_is_covered_by_enough_samples_within_three_standard_deviations():
     centers = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
     fake = torch.tensor([[0.0, 0.29], [-0.29, 0.0], [1.0, 0.1], [0.0, 0.69], [0.31, 0.0]])
-    scores = mode_scores(fake, centers, 0.1, 2)
+    scores = gaussian_modes(fake, centers, 0.1, 2)
     assert scores == {"modes_covered": 1.0, "high_quality_share": pytest.approx(3 / 5)}
-    assert mode_scores(fake, centers, 0.1, 1)["modes_covered"] == 2
-    assert mode_scores(fake, centers, 0.2, 1)["modes_covered"] == 3
+    assert gaussian_modes(fake, centers, 0.1, 1)["modes_covered"] == 2
+    assert gaussian_modes(fake, centers, 0.2, 1)["modes_covered"] == 3
 
 
 def test_the_data_scores_best_and_one_point_worst():
     data = GaussianMixtureDataModule()
     data.setup("fit")
-    scores = mode_scores(data.evaluation.point, data.centers, data.std, 20)
+    scores = gaussian_modes(data.evaluation.point, data.centers, data.std, 20)
     assert scores["modes_covered"] == 8  # the share within three standard deviations of a plane's Gaussian is known
     assert scores["high_quality_share"] == pytest.approx(1 - math.exp(-4.5), abs=0.006)
-    collapsed = mode_scores(data.centers[:1].repeat(100, 1), data.centers, data.std, 20)
+    collapsed = gaussian_modes(data.centers[:1].repeat(100, 1), data.centers, data.std, 20)
     assert collapsed == {"modes_covered": 1.0, "high_quality_share": 1.0}
 
 

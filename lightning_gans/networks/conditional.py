@@ -11,7 +11,8 @@ from torch.nn.functional import one_hot
 class LabelledGenerator(nn.Module):
     """Draws an image of a class: the label stands behind the latent, one place per class.
 
-    Source: Mirza & Osindero, 2014, https://arxiv.org/abs/1411.1784.
+    Source: Mirza & Osindero, 2014, https://arxiv.org/abs/1411.1784. Classes may also be given as shares of each class
+    (b, num_classes), to draw what lies between them.
 
     Args:
         network: Maps latents of size `latent_dim`, `num_classes` of which are the label, to images.
@@ -29,8 +30,11 @@ class LabelledGenerator(nn.Module):
         self.num_classes = num_classes
         self.latent_dim = inner.latent_dim - num_classes
 
-    def forward(self, latent: Float[Tensor, "b z"], label: Int64[Tensor, " b"]) -> Float[Tensor, "b c h w"]:
-        return self.network(torch.cat([latent, one_hot(label, self.num_classes).to(latent)], dim=1))
+    def forward(
+        self, latent: Float[Tensor, "b z"], label: Int64[Tensor, " b"] | Float[Tensor, "b k"]
+    ) -> Float[Tensor, "b c h w"]:
+        shares = label if label.is_floating_point() else one_hot(label, self.num_classes)
+        return self.network(torch.cat([latent, shares.to(latent)], dim=1))
 
 
 class LabelledDiscriminator(nn.Module):

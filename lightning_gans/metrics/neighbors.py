@@ -1,0 +1,134 @@
+"""Scores by nearest neighbours: precision and recall, density and coverage, two-sample test, nearest images."""
+
+from collections.abc import Iterator
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+from lightning_gans.metrics.float64 import as_float64
+
+BLOCK = 1000  # rows whose distances to all others are in memory at a time
+
+
+def precision_recall(real: Float[Tensor, "n k"], fake: Float[Tensor, "m k"], neighbors: int = 3) -> dict[str, float]:
+    """Improved precision and recall (Kynkaanniemi et al., 2019, https://arxiv.org/abs/1904.06991).
+
+    `precision` is the share of samples that lie within a ball around some real image, as far as its k-th nearest real
+    neighbour, and says how good they are; `recall` is the same with the sets swapped, and says how diverse they are.
+
+    Args:
+        real: Features of real images.
+        fake: Features of samples.
+        neighbors: k; the paper has 3.
+    """
+    real, fake = as_float64(real), as_float64(fake)
+    within_real = _within_any_ball(real, fake, neighbors)
+    within_fake = _within_any_ball(fake, real, neighbors)
+    return {"precision": _share(within_real), "recall": _share(within_fake)}
+
+
+def density_coverage(real: Float[Tensor, "n k"], fake: Float[Tensor, "m k"], neighbors: int = 5) -> dict[str, float]:
+    """Density and coverage (Naeem et al., 2020, https://arxiv.org/abs/2002.09797).
+
+    `density` counts in how many balls around real images a sample lies, over k, on average, and passes 1 where samples
+    keep to where real images are dense; `coverage` is the share of real images whose ball holds a sample.
+
+    Args:
+        real: Features of real images.
+        fake: Features of samples.
+        neighbors: k; the paper has 5.
+    """
+    real, fake = as_float64(real), as_float64(fake)
+    hits, covered = 0, 0
+    for radius, distance in _balls(real, fake, neighbors):
+        inside = distance < radius[:, None]
+        hits += int(inside.sum())
+        covered += int(inside.any(1).sum())
+    return {"density": hits / (neighbors * len(fake)), "coverage": covered / len(real)}
+
+
+def two_sample_accuracy(real: Float[Tensor, "n k"], fake: Float[Tensor, "m k"]) -> dict[str, float]:
+    """Leave-one-out accuracy of a 1-nearest-neighbour classifier of real against fake.
+
+    Source: Lopez-Paz & Oquab, 2017, https://arxiv.org/abs/1610.06545; Xu et al., 2018, https://arxiv.org/abs/1806.07755.
+    0.5 says that the sets cannot be told apart, 1 that they are far from each other, 0 that each sample is a copy of a
+    real image. Both sets are cut to the size of the smaller one.
+    """
+    count = min(len(real), len(fake))
+    real, fake = as_float64(real[:count]), as_float64(fake[:count])
+    among_real, among_fake = (nearest(rows, rows, leave_one_out=True)[0] for rows in (real, fake))
+    right_real = _share(among_real < nearest(real, fake)[0])
+    right_fake = _share(among_fake < nearest(fake, real)[0])
+    return {
+        "two_sample_accuracy": (right_real + right_fake) / 2,
+        "two_sample_accuracy_real": right_real,
+        "two_sample_accuracy_fake": right_fake,
+    }
+
+
+def copied_share(
+    training: Float[Tensor, "n k"], fake: Float[Tensor, "m k"], held_out: Float[Tensor, "l k"] | None = None
+) -> float:
+    """The share of samples that are nearer to a training image than 99 % of images are that were not trained on.
+
+    About 0.01 for a generator that draws new images as the data does, 1 for one that only repeats its training images.
+
+    Args:
+        training: Features of training images.
+        fake: Features of samples.
+        held_out: Features of other real images; without them each training image stands for one, of which the others
+            are the training images.
+    """
+    others = nearest(training, training, True) if held_out is None else nearest(held_out, training)
+    return _share(nearest(fake, training)[0] < others[0].quantile(0.01))
+
+
+def nearest(
+    queries: Float[Tensor, "n k"], points: Float[Tensor, "m k"], leave_one_out: bool = False
+) -> tuple[Float[Tensor, " n"], Int64[Tensor, " n"]]:
+    """Distance and index of the point nearest to each query.
+
+    Args:
+        queries: Where from.
+        points: Where to.
+        leave_one_out: Whether queries are the points, none of which is its own neighbour.
+    """
+    center = points.mean(0)  # keeps small differences between small numbers
+    queries, points = queries - center, points - center
+    norms = points.square().sum(1)
+    distances, indices = [], []
+    for start in range(0, len(queries), BLOCK):
+        block = queries[start : start + BLOCK]
+        squares = torch.addmm(norms, block, points.T, alpha=-2)  # less the query's own
+        if leave_one_out:
+            rows = torch.arange(len(block), device=block.device)
+            squares[rows, rows + start] = torch.inf
+        index = squares.argmin(1)
+        distances.append((block - points[index]).norm(dim=1))
+        indices.append(index)
+    return torch.cat(distances), torch.cat(indices)
+
+
+def _balls(
+    centers: Float[Tensor, "n k"], points: Float[Tensor, "m k"], neighbors: int
+) -> Iterator[tuple[Float[Tensor, " b"], Float[Tensor, "b m"]]]:
+    """For each block of centres the distances to their k-th nearest other centre, and to all points."""
+    if not 1 <= neighbors < len(centers):
+        raise ValueError(
+            f"`neighbors` must be at least 1 and less than the number of images, got {neighbors} for {len(centers)}."
+        )
+    for block in centers.split(BLOCK):
+        radius = torch.cdist(block, centers).kthvalue(neighbors + 1, dim=1).values  # each is its own nearest
+        yield radius, torch.cdist(block, points)
+
+
+def _within_any_ball(centers: Float[Tensor, "n k"], points: Float[Tensor, "m k"], neighbors: int) -> Bool[Tensor, " m"]:
+    within = torch.zeros(len(points), dtype=torch.bool, device=points.device)
+    for radius, distance in _balls(centers, points, neighbors):
+        within |= (distance <= radius[:, None]).any(0)
+    return within
+
+
+def _share(hits: Bool[Tensor, " n"]) -> float:
+    return hits.double().mean().item()

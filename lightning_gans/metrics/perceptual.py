@@ -1,0 +1,157 @@
+"""Distances between images as a network sees them, and what is made of them."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torchmetrics import Metric
+from torchmetrics.functional.image.lpips import _NoTrainLpips
+
+from lightning_gans.metrics.features import Network, feature_network
+from lightning_gans.metrics.float64 import as_float64
+
+Distance = Callable[[Tensor, Tensor], Tensor]
+LPIPS_WEIGHTS = "https://download.pytorch.org/models/vgg16-397923af.pth"
+
+
+class FeatureDistance(nn.Module):
+    """Squared Euclidean distance (b,) between the features of two image batches.
+
+    Args:
+        features: `digits`, `inception` or a module, as in `FeatureScores`.
+    """
+
+    def __init__(self, features: Network = "digits"):
+        super().__init__()
+        self.network = feature_network(features)
+
+    def forward(self, one: Float[Tensor, "b c h w"], two: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
+        see: Any = getattr(self.network, "features_and_logits", lambda image: (self.network(image), None))
+        return (see(one)[0] - see(two)[0]).square().sum(1)
+
+
+class LPIPS(nn.Module):
+    """Learned perceptual distance (b,) of two image batches (Zhang et al., 2018, https://arxiv.org/abs/1801.03924).
+
+    The network is torchmetrics', on VGG16. Images are (b, 3, h, w) in [-1, 1], or grey in one channel.
+
+    Args:
+        vgg16: File of torchvision's ImageNet weights of VGG16, or of its convolutions alone; null downloads them once.
+    """
+
+    def __init__(self, vgg16: str | None = None):
+        super().__init__()
+        with torch.random.fork_rng(devices=[]):
+            try:
+                self.network = _NoTrainLpips(net="vgg", pnet_rand=vgg16 is not None)
+            except OSError as error:
+                raise ConnectionError(
+                    f"The weights of VGG16 could not be downloaded: fetch {LPIPS_WEIGHTS} on a machine with internet "
+                    "and give its path as `vgg16` of `LPIPS`."
+                ) from error
+        if vgg16 is not None:
+            self._load(torch.load(vgg16, map_location="cpu", weights_only=True))
+        self.requires_grad_(False).eval()
+
+    def _load(self, weights: dict[str, Tensor]) -> None:
+        """Puts convolutions, which are in the same order everywhere, into torchmetrics' slices of VGG16."""
+        target: Any = self.network.net
+        convolutions = [module for module in target.modules() if isinstance(module, nn.Conv2d)]
+        given = [value for name, value in weights.items() if value.ndim == 4]
+        biases = [weights[name.removesuffix("weight") + "bias"] for name, value in weights.items() if value.ndim == 4]
+        if [tuple(value.shape) for value in given] != [tuple(module.weight.shape) for module in convolutions]:
+            raise ValueError("`vgg16` must hold the 13 convolutions of VGG16, and does not.")
+        for module, weight, bias in zip(convolutions, given, biases, strict=True):
+            module.weight.data.copy_(weight)
+            assert module.bias is not None
+            module.bias.data.copy_(bias)
+
+    def forward(self, one: Float[Tensor, "b c h w"], two: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
+        one, two = (image.expand(-1, 3, -1, -1) for image in (one, two))
+        return self.network(one, two).flatten()
+
+
+class PairwiseDiversity(Metric):
+    """Mean distance between two samples of the same condition, such as LPIPS diversity.
+
+    Source: Zhu et al., 2017, https://arxiv.org/abs/1711.11586. 0 says that the latent changes nothing.
+
+    Args:
+        distance: Of two image batches, (b,): `LPIPS()` or `FeatureDistance(...)`.
+        kwargs: See `torchmetrics.Metric`.
+    """
+
+    full_state_update = False
+    total: Tensor
+    count: Tensor
+
+    def __init__(self, distance: Distance, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.distance = distance
+        self.add_state("total", torch.tensor(0.0, dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("count", torch.tensor(0), dist_reduce_fx="sum")
+
+    @torch.no_grad()
+    def update(self, one: Float[Tensor, "b c h w"], two: Float[Tensor, "b c h w"]) -> None:
+        """Adds pairs of samples."""
+        distances = as_float64(self.distance(one, two))
+        self.total = self.total + distances.sum().to(self.total.device)
+        self.count = self.count + len(distances)
+
+    def compute(self) -> Tensor:
+        return self.total / self.count
+
+
+@torch.no_grad()
+def path_steps(
+    generate: Callable[[Tensor], Tensor],
+    start: Float[Tensor, "b z"],
+    end: Float[Tensor, "b z"],
+    place: Float[Tensor, " b"],
+    distance: Distance,
+    interpolate: Callable[[Tensor, Tensor, Tensor], Tensor],
+    epsilon: float = 1e-4,
+) -> Float[Tensor, " b"]:
+    """The distances whose mean is the perceptual path length (Karras et al., 2019, https://arxiv.org/abs/1812.04948).
+
+        d(G(path(t)), G(path(t + epsilon))) / epsilon^2
+
+    Args:
+        generate: Maps latents to images.
+        start: Latents where paths begin.
+        end: Latents where they end.
+        place: t of each path, from 0 to 1.
+        distance: Of two image batches, (b,).
+        interpolate: Maps start, end and place to latents, such as `slerp`.
+        epsilon: Length of a step.
+    """
+    here = generate(interpolate(start, end, place))
+    there = generate(interpolate(start, end, place + epsilon))
+    return distance(here, there) / epsilon**2
+
+
+def trimmed_mean(values: Float[Tensor, " n"], share: float = 0.01) -> float:
+    """The mean without the smallest and the largest `share`, as in StyleGAN's code."""
+    values = as_float64(values)
+    low, high = values.quantile(share, interpolation="lower"), values.quantile(1 - share, interpolation="higher")
+    return values[(values >= low) & (values <= high)].mean().item()
+
+
+def lerp(start: Float[Tensor, "b z"], end: Float[Tensor, "b z"], place: Float[Tensor, " b"]) -> Float[Tensor, "b z"]:
+    """Straight line: `start` at 0, `end` at 1."""
+    return torch.lerp(start, end, place[:, None].to(start))
+
+
+def slerp(start: Float[Tensor, "b z"], end: Float[Tensor, "b z"], place: Float[Tensor, " b"]) -> Float[Tensor, "b z"]:
+    """Great circle between directions, with lengths between those of the ends (White, 2016, arXiv:1609.04468)."""
+    place = place[:, None].to(start)
+    lengths = start.norm(dim=1, keepdim=True), end.norm(dim=1, keepdim=True)
+    one, two = start / lengths[0], end / lengths[1]
+    angle = (one * two).sum(1, keepdim=True).clamp(-1, 1).acos()
+    weights = ((1 - place) * angle).sin(), (place * angle).sin()
+    small = angle.sin().abs() < 1e-6
+    arc = (weights[0] * one + weights[1] * two) / angle.sin().where(~small, 1)
+    straight = torch.lerp(one, two, place)
+    return arc.where(~small, straight) * torch.lerp(lengths[0], lengths[1], place)
