@@ -19,9 +19,11 @@ from torchvision.transforms.functional import to_pil_image
 from torchvision.utils import make_grid
 
 import lightning_gans  # noqa: F401  the classes that a checkpoint names
-from lightning_gans.callbacks.metrics import as_8_bit
+from lightning_gans.callbacks.latent_interpolation import largest_step
 from lightning_gans.callbacks.sample_grid import to_uint8
 from lightning_gans.metrics.digits import DigitClassifier
+from lightning_gans.metrics.features import as_8_bit
+from lightning_gans.metrics.strokes import slant
 
 HERE = Path(__file__).parent
 IMAGES = HERE.parent / "docs" / "images"
@@ -29,17 +31,6 @@ NUM_SAMPLES = 20_000
 NUM_MEAN = 30  # latents in each mean; the paper has 3
 AROUND = 0.25  # standard deviation of the latents drawn around the sum, as in the paper's figure 7
 STEPS = 64  # of an interpolation
-
-
-def slant(image: Tensor) -> Tensor:
-    """How far a digit leans to the right, in pixels per pixel of height, from its second moments."""
-    weight = (image.mean(1) + 1) / 2
-    height, width = weight.shape[1:]
-    y, x = torch.meshgrid(torch.arange(float(height)), torch.arange(float(width)), indexing="ij")
-    total = weight.sum((1, 2)).clamp(min=1e-6)
-    mean_x, mean_y = (weight * x).sum((1, 2)) / total, (weight * y).sum((1, 2)) / total
-    dx, dy = x - mean_x[:, None, None], y - mean_y[:, None, None]
-    return -(weight * dx * dy).sum((1, 2)) / (weight * dy * dy).sum((1, 2)).clamp(min=1e-6)
 
 
 def enlarged(picture: Tensor, times: int) -> Tensor:
@@ -88,7 +79,7 @@ def main(path: str) -> None:
     walk = torch.lerp(ends[:, :1], ends[:, 1:], position)
     pictures = torch.cat([generator(path) for path in walk]).unflatten(0, walk.shape[:2])
     steps = (pictures[:, 1:] - pictures[:, :-1]).flatten(2).norm(dim=2)
-    jump = steps.max(1).values / steps.mean(1)
+    jump = largest_step(steps.T)
     rows = pictures[:6, :: STEPS // 8].flatten(0, 1)
     picture = make_grid(to_uint8(rows), nrow=9, pad_value=255)
     to_pil_image(enlarged(picture, 2)).save(IMAGES / "dcgan_interpolation.png")

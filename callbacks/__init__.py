@@ -3,6 +3,7 @@
 from lightning_gans.callbacks.class_accuracy import ClassAccuracy as ClassAccuracy
 from lightning_gans.callbacks.code_distance import CodeDistance as CodeDistance
 from lightning_gans.callbacks.landscape import Landscape as Landscape
+from lightning_gans.callbacks.latent_arithmetic import LatentArithmetic as LatentArithmetic
 from lightning_gans.callbacks.latent_interpolation import LatentInterpolation as LatentInterpolation
 from lightning_gans.callbacks.metrics import GenerativeMetrics as GenerativeMetrics
 from lightning_gans.callbacks.nearest_neighbor import NearestNeighborAccuracy as NearestNeighborAccuracy
