@@ -34,7 +34,10 @@ def keep(folder: Path) -> Path:
         "command": f"lightning-gans fit --config {recipe}{changed}",
         "seconds": max(entry["seconds"] for entry in last),
         "scores": {name: value for entry in last for name, value in entry["scores"].items()},
-        "protocol": {entry["scorer"]: entry["protocol"] for entry in last},
+        "protocol": {
+            entry["scorer"]: {name: fact for name, fact in entry["protocol"].items() if name != "command"}
+            for entry in last
+        },
     }
     path = RESULTS / f"{recipe}_{seed}.json"
     path.write_text(json.dumps(result, indent=2) + "\n")

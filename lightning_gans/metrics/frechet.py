@@ -2,14 +2,16 @@
 
 import warnings
 
+import numpy as np
 import torch
 from jaxtyping import Float
+from scipy.linalg import LinAlgError, eigh
 from torch import Tensor
 
 from lightning_gans.metrics.float64 import as_float64
 
-SMALLEST_PIVOT = 1e-10
-"""Of a Cholesky factor, squared and over the largest variance; below it a covariance counts as singular."""
+SMALLEST = 1e-12
+"""Eigenvalue of a product of covariances, over the largest; below it one of them counts as singular."""
 
 
 def frechet_distance(real: Float[Tensor, "n k"], fake: Float[Tensor, "m k"]) -> float:
@@ -65,20 +67,16 @@ def covariance(rows: Float[Tensor, "n k"]) -> Float[Tensor, "k k"]:
     return rows.T.cov().view(rows.shape[1], rows.shape[1])
 
 
-def _trace_of_root(one: Float[Tensor, "k k"], two: Float[Tensor, "k k"]) -> Float[Tensor, ""]:
+def _trace_of_root(one: Float[Tensor, "k k"], two: Float[Tensor, "k k"]) -> float:
     """tr (C_1 C_2)^(1/2)."""
-    lower, regular = zip(*(_cholesky(covariance) for covariance in (one, two)), strict=True)
-    if all(regular):  # the eigenvalues of C_1 C_2 are those of the symmetric L^T C_2 L
-        return torch.linalg.eigvalsh(lower[0].T @ two @ lower[0]).clamp(min=0).sqrt().sum()
+    try:
+        values = eigh(one.cpu().numpy(), two.cpu().numpy(), type=2, eigvals_only=True, driver="gv")  # of C_1 C_2
+    except LinAlgError:  # C_2 is not positive definite
+        values = np.zeros(1)
+    if values.min() > SMALLEST * values.max():
+        return float(np.sqrt(values).sum())
     # Rounding would leave roots of about 1e-8 for eigenvalues of 0, and there may be thousands.
-    return torch.linalg.svdvals(_factor(one) @ _factor(two).T).sum()
-
-
-def _cholesky(covariance: Float[Tensor, "k k"]) -> tuple[Float[Tensor, "k k"], bool]:
-    """The lower factor, and whether it says that the covariance is regular."""
-    lower, failed = torch.linalg.cholesky_ex(covariance)
-    regular = not failed and lower.diagonal().square().min() > SMALLEST_PIVOT * covariance.diagonal().max()
-    return lower, bool(regular)
+    return torch.linalg.svdvals(_factor(one) @ _factor(two).T).sum().item()
 
 
 def _factor(covariance: Float[Tensor, "k k"]) -> Float[Tensor, "r k"]:

@@ -1,0 +1,204 @@
+"""Quality against diversity, by how far latents may lie from their mean."""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import UInt8
+from lightning import Trainer
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from lightning_gans.adversarial import as_batch
+from lightning_gans.callbacks.metrics import RealFeatures
+from lightning_gans.callbacks.sample_grid import near_square_grid, to_uint8
+from lightning_gans.callbacks.score_card import gather_rows, results_folder
+from lightning_gans.callbacks.scorer import Scored, Scorer
+from lightning_gans.metrics.cache import cache_folder
+from lightning_gans.metrics.features import Network, feature_network, fingerprint, see
+from lightning_gans.metrics.images import image_statistics, within_class_diversity
+from lightning_gans.metrics.scores import SCORES, Seen, compute_scores
+from lightning_gans.randomness import global_seed, mix
+
+MEASURES = ("fid", "inception_score", "precision_recall", "density_coverage")
+STATISTICS = ("brightness", "contrast", "sharpness")
+
+
+class TruncationSweep(Scorer):
+    """Scores samples whose latents are drawn from ever narrower parts of the normal distribution, at a test.
+
+    A latent beyond the threshold is drawn again, which trades diversity for quality (Brock et al., 2019, section 3.1,
+    https://arxiv.org/abs/1809.11096). For each threshold there are FID, precision and recall, density and coverage; for
+    a network with a classifier the Inception Score, the mean `confidence` of its guesses and the `diversity` within
+    a guessed class (mean squared distance in features); and the samples' mean brightness, contrast and sharpness.
+
+    Writes `truncation.csv`, with the protocol above the table, `truncation.png`, the curves of quality against
+    diversity, and `truncation_samples.png`, the same latents' samples at each threshold, beside `metrics.json`, which
+    gets the lowest FID and its threshold. As many samples are drawn as there are test images, by all processes
+    together, which also share the thresholds to be scored.
+
+    Args:
+        thresholds: In standard deviations; the largest comes last.
+        features: See `GenerativeMetrics`.
+        num_images: Samples shown at each threshold.
+        cache: See `GenerativeMetrics`.
+    """
+
+    stages = ("test",)
+
+    def __init__(
+        self,
+        thresholds: Sequence[float] = (0.1, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0),
+        features: Network = "digits",
+        num_images: int = 16,
+        cache: str | None = "default",
+    ) -> None:
+        if len(thresholds) < 2 or min(thresholds) <= 0 or list(thresholds) != sorted(set(thresholds)):
+            raise ValueError(f"`thresholds` must be at least 2 rising numbers above 0, got {list(thresholds)}.")
+        if num_images < 1:
+            raise ValueError(f"`num_images` must be at least 1, got {num_images}.")
+        self.thresholds = list(thresholds)
+        self.network = feature_network(features)
+        self.num_images = num_images
+        self.cache = cache
+
+    def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
+        self.network.to(trainer.strategy.root_device)
+        self.real = RealFeatures(self.network, cache_folder(self.cache))
+
+    def begin(self, stage: str, trainer: Any, pl_module: Any) -> None:
+        self._seen: list[dict[str, list[Tensor]]] = [{} for _ in self.thresholds]
+        self._grids: list[Tensor] = []
+        self.real.begin(stage, trainer)
+
+    def add(self, stage: str, trainer: Any, pl_module: Any, outputs: Any, batch: Any, index: int) -> None:
+        first: Tensor | None = None
+        for threshold, seen in zip(self.thresholds, self._seen, strict=True):
+            with pl_module.truncated(threshold):
+                fake = pl_module.draw(as_batch(batch), mix(global_seed(), index))["fake"]
+            if threshold == self.thresholds[-1] and first is not None and torch.equal(fake, first):
+                raise ValueError(
+                    f"`TruncationSweep` needs samples of normal latents, and those of {type(pl_module).__name__} are "
+                    "the same at every threshold: leave it out."
+                )
+            first = fake if first is None else first
+            features, logits = see(self.network, fake)
+            parts = {"features": features, **image_statistics(fake)} | ({} if logits is None else {"logits": logits})
+            for name, part in parts.items():
+                seen.setdefault(name, []).append(part)
+            if index == 0:
+                self._grids.append(near_square_grid(to_uint8(fake[: self.num_images])))
+        self.real.add(stage, batch)
+
+    def score(self, stage: str, trainer: Any, pl_module: Any) -> Scored:
+        real = self.real.all(stage, trainer)
+        gathered = [{name: gather_rows(parts, trainer) for name, parts in seen.items()} for seen in self._seen]
+        own = {
+            row: measures(real, gathered[row])
+            for row in range(trainer.global_rank, len(self.thresholds), trainer.world_size)
+        }
+        self.rows = [{"threshold": t} | row for t, row in zip(self.thresholds, shared(own, trainer), strict=True)]
+        best = min(self.rows, key=lambda row: row["fid"])
+        scores = {"truncated_fid": best["fid"], "truncated_fid_threshold": best["threshold"]}
+        if "inception_score" in best:
+            best = max(self.rows, key=lambda row: row["inception_score"])
+            scores |= {
+                "truncated_inception_score": best["inception_score"],
+                "truncated_inception_score_threshold": best["threshold"],
+            }
+        return scores, {
+            "truncation": f"normal latents beyond the threshold drawn again, thresholds {self.thresholds}",
+            "features": type(self.network).__name__,
+            "features_hash": fingerprint(self.network),
+            "reference": getattr(trainer.datamodule, "reference", f"{stage} dataloader"),
+            "num_real": len(real.features),
+            "num_fake": len(gathered[0]["features"]),
+            "images": "8 bits per channel, shown to the network in [-1, 1]",
+            "resize": getattr(self.network, "resize", "none"),
+        }
+
+    def record(self, stage: str, trainer: Any, pl_module: Any) -> None:
+        super().record(stage, trainer, pl_module)
+        folder = results_folder(trainer)  # a broadcast: on every process
+        if trainer.is_global_zero:
+            assert self._entry is not None
+            write_table(folder / "truncation.csv", self.rows, self._entry["protocol"])
+            draw_curves(folder / "truncation.png", self.rows)
+            draw_grids(folder / "truncation_samples.png", self.thresholds, self._grids)
+
+
+def shared(own: dict[int, dict[str, float]], trainer: Any) -> list[dict[str, float]]:
+    """The rows that all processes made, in order."""
+    everyone = [own]
+    if trainer.world_size > 1:
+        everyone = [{} for _ in range(trainer.world_size)]
+        torch.distributed.all_gather_object(everyone, own)
+    rows = {index: row for part in everyone for index, row in part.items()}
+    return [rows[index] for index in sorted(rows)]
+
+
+def measures(real: Seen, fake: dict[str, Tensor]) -> dict[str, float]:
+    """All that is said of the samples of one threshold."""
+    seen = Seen(fake["features"], fake.get("logits"))
+    scores = compute_scores([name for name in MEASURES if SCORES[name].possible(real, seen)], real, seen)
+    if seen.logits is not None:
+        confidence, guess = seen.logits.double().softmax(1).max(1)
+        scores["confidence"] = confidence.mean().item()
+        scores["diversity"] = within_class_diversity(seen.features.double(), guess)
+    return scores | {name: fake[name].double().mean().item() for name in STATISTICS}
+
+
+def write_table(path: Path, rows: list[dict[str, float]], protocol: dict[str, Any]) -> None:
+    """The rows as comma-separated values, below the protocol in lines that begin with #."""
+    with path.open("w", newline="") as file:
+        file.writelines(f"# {name}: {fact}\n" for name, fact in protocol.items())
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def draw_curves(path: Path, rows: list[dict[str, float]]) -> None:
+    """Quality against diversity, and how the images change, over thresholds."""
+    threshold = [row["threshold"] for row in rows]
+    figure = Figure(figsize=(11, 8), layout="constrained")
+    panels = figure.subplots(2, 2).flatten()
+    pairs = [("inception_score", "fid"), ("recall", "precision"), ("coverage", "density")]
+    for panel, (x, y) in zip(panels, pairs, strict=False):
+        x = x if x in rows[0] else "recall"
+        values = [row[x] for row in rows], [row[y] for row in rows]
+        panel.plot(*values, "o-", color="tab:blue", markersize=4)
+        reach = max(values[0]) - min(values[0]) or 1, max(values[1]) - min(values[1]) or 1
+        named: list[tuple[float, float]] = []
+        for place, step in reversed(list(zip(zip(*values, strict=True), threshold, strict=True))):
+            near = [max(abs(place[0] - x) / reach[0], abs(place[1] - y) / reach[1]) < 0.06 for x, y in named]
+            if any(near):
+                continue  # its name would stand on another's
+            named.append(place)
+            panel.annotate(f"{step:g}", place, xytext=(4, 4), textcoords="offset points", fontsize=8)
+        panel.set(xlabel=words(x), ylabel=words(y), title=f"{words(y)} against {words(x)}, by threshold")
+    for name in (*STATISTICS, "confidence", "diversity"):
+        if name in rows[0] and rows[-1][name]:
+            panels[3].plot(threshold, [row[name] / rows[-1][name] for row in rows], ".-", label=words(name))
+    panels[3].set(xlabel="threshold", title=f"Relative to the samples at {threshold[-1]:g}")
+    panels[3].legend(frameon=False)
+    for panel in panels:
+        panel.grid(alpha=0.3)
+        panel.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=110)
+
+
+def draw_grids(path: Path, thresholds: list[float], grids: list[UInt8[Tensor, "3 height width"]]) -> None:
+    """The samples of each threshold under its name, side by side."""
+    figure = Figure(figsize=(2 * len(grids), 2.3), layout="constrained")
+    for panel, threshold, grid in zip(figure.subplots(1, len(grids)), thresholds, grids, strict=True):
+        panel.imshow(grid.permute(1, 2, 0).numpy(), interpolation="nearest")
+        panel.set_title(f"{threshold:g}", fontsize=10)
+        panel.set_axis_off()
+    figure.savefig(path, dpi=110)
+
+
+def words(name: str) -> str:
+    """A score's name for people."""
+    return {"fid": "FID"}.get(name, name.replace("_", " ").capitalize())

@@ -1,0 +1,183 @@
+"""`lightning-gans test` on one process and on two, with all that it writes."""
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from PIL import Image
+from torch import nn
+
+from lightning_gans.__main__ import main
+from lightning_gans.callbacks import GenerativeMetrics, TruncationSweep
+from lightning_gans.callbacks.truncation_sweep import draw_curves
+from lightning_gans.metrics.images import image_statistics, within_class_diversity
+from tests.conftest import loader, reduced, tiny, trainer
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+CALLBACKS = [
+    {"class_path": "GenerativeMetrics"},
+    {"class_path": "TruncationSweep", "init_args": {"thresholds": [0.5, 2.0], "num_images": 4}},
+]
+
+
+@pytest.fixture(scope="module")
+def tested(tmp_path_factory):
+    """The folders of one checkpoint, tested by one process and by two, and what they printed."""
+    folder = tmp_path_factory.mktemp("evaluation")
+    path = reduced("cgan_mnist", folder, max_epochs=-1, max_steps=3, callbacks=CALLBACKS, limit_val_batches=0)
+    recipe = yaml.safe_load(Path(path).read_text())
+    recipe["trainer"]["callbacks"] = []
+    Path(path).write_text(yaml.safe_dump(recipe))
+    cli = main(["fit", "--config", path])
+    recipe["trainer"]["callbacks"] = CALLBACKS
+    Path(path).write_text(yaml.safe_dump(recipe))
+    folders, printed = [], []
+    for devices in (1, 2):
+        run = folder / f"run_{devices}"
+        cli.trainer.save_checkpoint(run / "checkpoints" / "last.ckpt")
+        arguments = ["test", "--config", path, "--ckpt_path", str(run / "checkpoints" / "last.ckpt")]
+        arguments += [f"--trainer.devices={devices}", f"--trainer.limit_test_batches={8 // devices}"]
+        arguments += ["--trainer.strategy=ddp", "--data.batch_size=40"]
+        environment = {**os.environ, "XDG_CACHE_HOME": str(folder)}
+        command = [sys.executable, "-m", "lightning_gans", *arguments]
+        done = subprocess.run(
+            command, cwd=Path(__file__).parent.parent, env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+        folders.append(run)
+        printed.append(done.stdout)
+    return folders, printed
+
+
+def test_two_processes_give_the_scores_of_one(tested):
+    one, two = (json.loads((folder / "metrics.json").read_text()) for folder in tested[0])
+    assert [entry["scorer"] for entry in one] == ["GenerativeMetrics", "TruncationSweep"]
+    assert [entry["protocol"]["num_processes"] for entry in two] == [2, 2]
+    for alone, together in zip(one, two, strict=True):
+        assert together["scores"] == pytest.approx(alone["scores"], rel=1e-9, abs=1e-9)
+    expected = {"fid", "kid", "precision", "recall", "density", "coverage", "two_sample_accuracy", "inception_score"}
+    expected |= {"class_accuracy", "intra_class_fid", "classifier_accuracy_score", "class_share_min"}
+    assert expected <= set(one[0]["scores"])
+
+
+def test_two_processes_sweep_as_one(tested):
+    tables = []
+    for folder in tested[0]:
+        lines = (folder / "truncation.csv").read_text().splitlines()
+        assert any(line.startswith("# features_hash: ") for line in lines)
+        rows = csv.DictReader(line for line in lines if not line.startswith("#"))
+        tables.append([{name: float(value) for name, value in row.items()} for row in rows])
+    for one, two in zip(*tables, strict=True):
+        assert two == pytest.approx(one, rel=1e-9, abs=1e-9)
+    assert [row["threshold"] for row in tables[0]] == [0.5, 2.0]
+
+
+def test_the_same_pictures_come_of_one_process_and_of_two(tested):
+    for name in ("truncation.png", "truncation_samples.png"):
+        one, two = (Image.open(folder / name).convert("RGB") for folder in tested[0])
+        assert one.tobytes() == two.tobytes()
+
+
+def test_what_is_printed_is_what_is_saved(tested):
+    for folder, printed in zip(*tested, strict=True):
+        text = " ".join(printed.split())
+        for entry in json.loads((folder / "metrics.json").read_text()):
+            for name, score in entry["scores"].items():
+                assert f"{name} {score:.4g}" in text
+            for name in ("features", "features_hash", "reference", "num_fake", "sample_seed", "command", "truncation"):
+                assert f"{name.replace('_', ' ')}: {entry['protocol'][name]}" in text
+        assert printed.count("GenerativeMetrics (test, step 3,") == 1
+
+
+def test_the_command_of_the_protocol_gives_the_same_digits(tested, tmp_path):
+    folder = tested[0][0]
+    shutil.copy(folder / "metrics.json", tmp_path / "first.json")
+    entry = json.loads((folder / "metrics.json").read_text())[0]
+    program = f"{sys.executable} -m lightning_gans"
+    command = entry["protocol"]["command"].replace("python -m lightning_gans", program)
+    subprocess.run(command, shell=True, check=True, capture_output=True, cwd=Path(__file__).parent.parent)
+    again = json.loads((folder / "metrics.json").read_text())
+    first = json.loads((tmp_path / "first.json").read_text())
+    assert [entry["scores"] for entry in again] == [entry["scores"] for entry in first]
+
+
+def test_a_generator_of_uniform_latents_cannot_be_truncated(tmp_path):
+    class Uniform(type(tiny())):
+        def latent(self, size):
+            return self.uniform(size, 4)
+
+    module = Uniform(generator=tiny().generator, discriminator=tiny().discriminator)
+    sweep = TruncationSweep([0.5, 1.0], features=nn.Flatten())
+    with pytest.raises(ValueError, match="needs samples of normal latents, and those of Uniform are the same"):
+        trainer(tmp_path, callbacks=[sweep]).test(module, loader(), verbose=False)
+
+
+@pytest.mark.parametrize("thresholds", [[1.0], [0.0, 1.0], [1.0, 0.5], [1.0, 1.0]])
+def test_thresholds_rise_from_above_zero(thresholds):
+    with pytest.raises(ValueError, match="`thresholds` must be at least 2 rising numbers above 0, got"):
+        TruncationSweep(thresholds)
+
+
+def test_the_same_latents_lie_nearer_to_the_mean_at_a_lower_threshold(tmp_path):
+    module = tiny()
+    latents = []
+    for threshold in (0.2, 2.0):
+        with module.truncated(threshold):
+            torch.manual_seed(1)
+            latents.append(module.latent(100))
+    assert torch.equal(latents[0].sign(), latents[1].sign())
+    assert (latents[0].abs() < latents[1].abs()).all()
+
+
+def test_curves_are_drawn_also_without_a_classifier(tmp_path):
+    row = {"fid": 1.0, "precision": 0.5, "recall": 0.2, "density": 0.5, "coverage": 0.4}
+    row |= {"brightness": 0.1, "contrast": 0.2, "sharpness": 0.3}
+    draw_curves(tmp_path / "curves.png", [{"threshold": t} | row for t in (0.5, 1.0)])
+    assert Image.open(tmp_path / "curves.png").size == (1210, 880)
+
+
+def test_statistics_of_images():
+    flat, board = torch.zeros(1, 8, 8), torch.ones(1, 8, 8)
+    board[0, ::2, ::2] = board[0, 1::2, 1::2] = -1
+    seen = image_statistics(torch.stack([flat, board]))
+    assert seen["brightness"].tolist() == [0.5, 0.5]
+    assert seen["contrast"].tolist() == [0, 0.5]
+    assert seen["sharpness"].tolist() == [0, 4]
+
+
+def test_diversity_within_classes_is_the_mean_squared_distance_of_two():
+    features, label = torch.randn(40, 3, dtype=torch.float64), torch.arange(40) % 2
+    parts = [torch.cdist(features[c::2], features[c::2]).square().mean() for c in (0, 1)]
+    assert within_class_diversity(features, label) == pytest.approx((sum(parts) / 2).item())
+
+
+def test_real_features_are_cached_and_a_damaged_cache_is_refused(tmp_path):
+    def run():
+        path = reduced(
+            "gan_mnist", tmp_path, limit_train_batches=2, check_val_every_n_epoch=1, limit_val_batches=1.0, max_epochs=1
+        )
+        recipe = yaml.safe_load(Path(path).read_text())
+        recipe["trainer"]["callbacks"] = [{"class_path": "GenerativeMetrics", "init_args": {"cache": str(tmp_path)}}]
+        recipe["data"]["init_args"]["batch_size"] = 2000
+        Path(path).write_text(yaml.safe_dump(recipe))
+        return main(["fit", "--config", path]).trainer.callback_metrics["fid"].item()
+
+    first = run()
+    (file,) = tmp_path.glob("MNIST-*_evaluation_10000_1x28x28_DigitClassifier-*.safetensors")
+    made = file.stat().st_mtime_ns
+    assert run() == first and file.stat().st_mtime_ns == made
+    file.write_bytes(file.read_bytes()[:-7])
+    with pytest.raises(SystemExit):
+        run()
+
+
+def test_a_score_that_cannot_be_had_is_refused():
+    with pytest.raises(ValueError, match="A score must be one of fid, kid, .* got 'sFID'."):
+        GenerativeMetrics(scores=["sFID"])
