@@ -60,7 +60,8 @@ class RealFeatures:
         data = trainer.datamodule
         name: tuple[str, str, int, str] | None = getattr(data, "evaluation_name", None)
         limit = trainer.limit_val_batches if stage == "validation" else trainer.limit_test_batches
-        if self.folder is None or name is None or limit != 1.0 or trainer.overfit_batches:
+        everything = isinstance(limit, float) and limit == 1.0 and not trainer.overfit_batches  # 1 is one batch
+        if self.folder is None or name is None or not everything:
             return None
         return cache_path(self.folder, *name, network=f"{type(self.network).__name__}-{fingerprint(self.network)}")
 
