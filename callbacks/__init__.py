@@ -5,6 +5,7 @@ from lightning_gans.callbacks.code_distance import CodeDistance as CodeDistance
 from lightning_gans.callbacks.landscape import Landscape as Landscape
 from lightning_gans.callbacks.latent_arithmetic import LatentArithmetic as LatentArithmetic
 from lightning_gans.callbacks.latent_interpolation import LatentInterpolation as LatentInterpolation
+from lightning_gans.callbacks.linear_probe import LinearProbe as LinearProbe
 from lightning_gans.callbacks.metrics import GenerativeMetrics as GenerativeMetrics
 from lightning_gans.callbacks.nearest_neighbor import NearestNeighborAccuracy as NearestNeighborAccuracy
 from lightning_gans.callbacks.newest_checkpoint import NewestCheckpoint as NewestCheckpoint

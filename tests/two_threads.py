@@ -1,0 +1,74 @@
+"""Two processes played by two threads that take turns, to score with a callback at no cost of starting processes."""
+
+import threading
+from types import SimpleNamespace
+from unittest.mock import Mock
+
+import torch
+from lightning import Trainer
+
+from lightning_gans.randomness import global_seed, mix
+
+
+class Ranks:
+    """As many threads as processes; one works at a time, until it waits for what another has."""
+
+    def __init__(self, size):
+        self.size, self.turn, self.barrier, self.slots = size, threading.Lock(), threading.Barrier(size), {}
+
+    def exchange(self, rank, value):
+        """What each thread handed in."""
+        self.slots[rank] = value
+        self.turn.release()
+        self.barrier.wait()
+        values = [self.slots[other] for other in range(self.size)]
+        self.barrier.wait()
+        self.turn.acquire()
+        return values
+
+
+def scores_on(size, make, batches, folder, monkeypatch, data=None):
+    """The scores of a callback on each of `size` processes; `make()` gives each its callback and module."""
+    ranks, results = Ranks(size), {}
+
+    def gather_rows(parts, trainer):
+        return torch.cat(ranks.exchange(trainer.global_rank, torch.cat(parts)))
+
+    def work(rank):
+        with ranks.turn:
+            strategy = SimpleNamespace(
+                broadcast=lambda value: ranks.exchange(rank, value)[0],
+                batch_to_device=lambda batch: batch,
+                root_device=torch.device("cpu"),
+            )
+            trainer = Mock(spec=Trainer)
+            trainer.configure_mock(
+                world_size=size,
+                global_rank=rank,
+                is_global_zero=rank == 0,
+                fast_dev_run=False,
+                testing=False,
+                log_dir=str(folder),
+                strategy=strategy,
+                datamodule=data,
+            )
+            callback, module = make()
+            try:
+                callback.setup(trainer, module, "test")
+                callback.begin("test", trainer, module)
+                for index in range(rank, len(batches), size):
+                    outputs = module.draw(batches[index], mix(global_seed(), index))
+                    callback.add("test", trainer, module, outputs, batches[index], index)
+                results[rank] = callback.score("test", trainer, module)[0]
+            except BaseException:
+                ranks.barrier.abort()
+                raise
+
+    for name in ("latent_interpolation", "latent_arithmetic", "linear_probe", "nearest_neighbours"):
+        monkeypatch.setattr(f"lightning_gans.callbacks.{name}.gather_rows", gather_rows)
+    threads = [threading.Thread(target=work, args=(rank,)) for rank in range(size)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return [results[rank] for rank in range(size)]
