@@ -8,6 +8,7 @@ from lightning_gans.callbacks.latent_interpolation import LatentInterpolation as
 from lightning_gans.callbacks.linear_probe import LinearProbe as LinearProbe
 from lightning_gans.callbacks.metrics import GenerativeMetrics as GenerativeMetrics
 from lightning_gans.callbacks.nearest_neighbor import NearestNeighborAccuracy as NearestNeighborAccuracy
+from lightning_gans.callbacks.nearest_neighbours import NearestNeighbours as NearestNeighbours
 from lightning_gans.callbacks.newest_checkpoint import NewestCheckpoint as NewestCheckpoint
 from lightning_gans.callbacks.progress_bar import ProgressBar as ProgressBar
 from lightning_gans.callbacks.sample_grid import SampleGrid as SampleGrid
