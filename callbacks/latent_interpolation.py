@@ -64,7 +64,7 @@ class LatentInterpolation(FirstBatchScorer):
         num_paths: int = 1000,
         num_walks: int = 100,
         path: Literal["linear", "spherical"] = "spherical",
-        distance: Distance | None = None,
+        distance: nn.Module | Distance | None = None,
         epsilon: float = 1e-4,
     ):
         for name, value, least in (

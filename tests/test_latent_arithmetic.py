@@ -15,6 +15,7 @@ from lightning_gans.callbacks.latent_arithmetic import Group
 from lightning_gans.metrics.strokes import measure, slant, thickness
 from lightning_gans.randomness import mix
 from tests.conftest import loader, tiny, trainer
+from tests.two_threads import scores_on
 
 
 class Flat(nn.Module):
@@ -143,6 +144,18 @@ def test_scores_and_protocol_are_kept(tmp_path):
 def test_too_few_samples_of_a_class_are_refused(tmp_path):
     with pytest.raises(ValueError, match="`a` needs 10 samples of class 7, and 0 of 330 are surely of it: raise `num_"):
         run(tmp_path, a=Group(7))
+
+
+def test_two_processes_score_and_draw_as_one(tmp_path, monkeypatch):
+    module, seen = tiny(), []
+    module.generator, module.generator_ema = Flat(), None
+    few = {"num_samples": 330, "num_mean": 10, "num_results": 90}
+    for size in (1, 2):
+        make = lambda: (LatentArithmetic(classifier=Largest(), **few, **GROUPS), module)  # noqa: E731
+        scores = scores_on(size, make, list(loader()), tmp_path, monkeypatch)
+        assert scores == scores[:1] * size
+        seen.append((scores[0], (tmp_path / "samples" / "arithmetic.png").read_bytes()))
+    assert seen[0] == seen[1]
 
 
 class Still(GAN):

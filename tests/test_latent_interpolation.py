@@ -12,6 +12,7 @@ from lightning_gans.callbacks import LatentInterpolation
 from lightning_gans.callbacks.latent_interpolation import between_classes, largest_step
 from lightning_gans.networks import LabelledGenerator
 from tests.conftest import Judge, loader, tiny, trainer
+from tests.two_threads import scores_on
 
 
 def squared(one, two):
@@ -167,13 +168,14 @@ def test_scores_depend_on_the_seed_alone(tmp_path, monkeypatch):
     assert run(module, tmp_path)[0] != first
 
 
-def test_two_processes_share_the_paths_of_one():
-    """Half the chunks each; together the same values."""
-    module, callback = tiny(), LatentInterpolation(distance=squared)
-    batch = next(iter(loader()))
-    whole = [callback._lengths(module, batch, index) for index in torch.arange(120).split(50)]
-    shares = [whole[0::2], whole[1::2]]
-    assert sorted(torch.cat(whole).tolist()) == sorted(v for share in shares for part in share for v in part.tolist())
+def test_two_processes_score_and_draw_as_one(tmp_path, monkeypatch):
+    module, seen = tiny(), []
+    for size in (1, 2):
+        make = lambda: (LatentInterpolation(num_paths=120, num_walks=60, distance=squared), module)  # noqa: E731
+        scores = scores_on(size, make, list(loader()), tmp_path, monkeypatch)
+        assert scores == scores[:1] * size
+        seen.append((scores[0], {path.name: path.read_bytes() for path in (tmp_path / "samples").iterdir()}))
+    assert seen[0][0] == pytest.approx(seen[1][0], rel=1e-12) and seen[0][1] == seen[1][1]
 
 
 def test_the_protocol_says_how_it_was_measured(tmp_path):
