@@ -23,10 +23,13 @@ IMAGES_PER_CLASS = 4  # on average among the images looked at; with fewer, class
 class TrainingHealth(Callback):
     """Warns of what goes wrong with GANs as they train, once each, and logs the numbers as `health/<name>`.
 
-    What it looks at, and what of healthy runs of the recipes and of runs made to fail the limits come from, is with
-    each limit below. A warning needs the number to be out of its limit in `patience` looks in a row, an exploding
-    gradient in one. Numbers are those of all processes together. The logits are those of the variant's `objective`,
-    noted as its loss is computed; a variant without one, or a critic, has neither `right` nor `sure`.
+    A warning needs a number to be out of its limit in `patience` looks in a row, an exploding gradient in one. Numbers
+    are those of all processes together. The logits are those of the variant's `objective`, noted as its loss is
+    computed; a variant without one has neither `right` nor `sure`, and nor has a critic.
+
+    In brackets are what recipes of this package have shown, without their warm-up, and what runs made to fail have:
+    `dcgan_mnist` at rates 100 times too high, with 50 steps of the discriminator for one of the generator, and with a
+    latent of zeros.
 
     A look changes nothing of the training: samples are those of the averaged generator in eval mode, always from the
     same latents, and `memorised` computes `discriminator_loss` twice in eval mode, so that loss must not keep anything
@@ -41,17 +44,22 @@ class TrainingHealth(Callback):
         patience: Looks in a row that a warning needs.
         num_images: Images of each process that are looked at; smaller batches give fewer.
         seed: Seed of the latents.
-        min_diversity: Of `diversity`, the mean distance between two samples as a share of that between two real images.
-        min_classes: Of `classes`, the effective number of classes of samples as a share of the real images'.
-        max_swing: Of `swing`, the share of samples that change class from look to look, less what has a direction.
-        max_right: Of `right`, the share of real images and samples that the discriminator is right on.
-        max_sure: Of `sure`, the share of those that it is right on and saturated.
-        min_gradient: Of `gradient/<player>`, the norm of a player's gradient before it is clipped.
-        max_gradient: Likewise.
+        min_diversity: Of `diversity`, the mean distance between two samples as a share of that between two real images
+            [0.06 and more; 0].
+        min_classes: Of `classes`, the effective number of classes of samples as a share of the real images' [0.32 and
+            more, but one look at 0.11; 0.10].
+        max_swing: Of `swing`, the share of samples that change class from look to look, less what has a direction, over
+            six looks [0.1 to 0.45].
+        max_right: Of `right`, the share of real images and samples that the discriminator is right on [0.80 and less;
+            0.99 to 1].
+        max_sure: Of `sure`, the share of those that it is right on and saturated [0.07 and less; 0.47].
+        min_gradient: Of `gradient/<player>`, the norm of a player's gradient before it is clipped [from 0.001 with
+            clipped weights; 0 to 0.00007].
+        max_gradient: Likewise [to 60 with a gradient penalty, to 9 without; 20,000 to 1,000,000].
         max_memorised: Of `memorised`, how far held-out images lie on the way from training images to samples, in the
-            discriminator's eyes.
+            discriminator's eyes [-0.26 to 0.47, all by chance].
         max_staleness: Of `staleness`, how far the running statistics of the worst batch norm of the averaged generator
-            are from those of what it sees, in standard deviations.
+            are from those of what it sees, in standard deviations [0.08 to 0.16; as few].
     """
 
     def __init__(
@@ -63,7 +71,7 @@ class TrainingHealth(Callback):
         seed: int = 0,
         min_diversity: float = 0.02,
         min_classes: float = 0.2,
-        max_swing: float = 0.4,
+        max_swing: float = 0.5,
         max_right: float = 0.99,
         max_sure: float = 0.5,
         min_gradient: float = 1e-5,
