@@ -175,6 +175,23 @@ def test_samples_of_a_labelled_decoder_come_with_their_labels():
     assert "label" not in small().draw([image, label], seed=0)
 
 
+def test_a_noisy_encoder_draws_from_its_posterior_in_training_and_gives_the_mean_in_evaluation():
+    torch.manual_seed(1)
+    encoder = AAEEncoder(latent_dim=3, size=8, width=16, noise=0.5)
+    image = torch.rand(1, 1, 8, 8).expand(20000, -1, -1, -1)
+    plain = AAEEncoder(latent_dim=3, size=8, width=16)
+    plain.load_state_dict(encoder.state_dict())
+    mean, drawn = encoder.eval()(image[:1]), encoder.train()(image)
+    assert torch.equal(mean, plain(image[:1]))
+    torch.testing.assert_close(drawn.mean(dim=0), mean[0], atol=0.02, rtol=0)
+    torch.testing.assert_close(drawn.T.cov(), 0.25 * torch.eye(3), atol=0.01, rtol=0)
+
+
+def test_noise_as_large_as_the_prior_is_refused():
+    with pytest.raises(ValueError, match="`noise` must be at least 0 and less than the prior's 1, got 1.0"):
+        AAEEncoder(noise=1.0)
+
+
 def test_a_decoder_for_other_codes_is_refused():
     with pytest.raises(ValueError, match="`decoder` must have the encoder's `latent_dim` of 3, got 4"):
         AAE(AAEEncoder(latent_dim=3, size=8), MLPGenerator(latent_dim=4, size=8), discriminator=Difference())

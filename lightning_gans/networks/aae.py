@@ -1,5 +1,6 @@
 """The adversarial autoencoder's networks; its decoder is `MLPGenerator`."""
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -9,16 +10,23 @@ from lightning_gans.precision import full_precision
 class AAEEncoder(nn.Module):
     """Two rectified linear layers and a linear one from an image to a code (Makhzani et al., 2016, https://arxiv.org/abs/1511.05644).
 
+    With noise this is the Gaussian posterior of section 2, its deviation fixed: in training codes are draws from it, in
+    evaluation its means. Noise limits what a code can say, which is then what the decoder does not know from a label.
+
     Args:
         latent_dim: Size of the code.
         channels: Image channels.
         size: Image height and width.
         width: Units of each hidden layer.
+        noise: Standard deviation of the posterior, less than the prior's 1; 0 makes the encoder deterministic.
     """
 
-    def __init__(self, latent_dim: int = 2, channels: int = 1, size: int = 28, width: int = 1000):
+    def __init__(self, latent_dim: int = 2, channels: int = 1, size: int = 28, width: int = 1000, noise: float = 0.0):
         super().__init__()
+        if not 0 <= noise < 1:
+            raise ValueError(f"`noise` must be at least 0 and less than the prior's 1, got {noise}.")
         self.latent_dim = latent_dim
+        self.noise = noise
         self.layers = nn.Sequential(
             nn.Flatten(),
             nn.Linear(channels * size * size, width),
@@ -29,7 +37,10 @@ class AAEEncoder(nn.Module):
         )
 
     def forward(self, image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b z"]:
-        return full_precision(self.layers(image))
+        code = full_precision(self.layers(image))
+        if not self.training or self.noise == 0:
+            return code
+        return code + self.noise * torch.randn(*code.shape, device=code.device, dtype=code.dtype)
 
 
 class AAEDiscriminator(nn.Module):
