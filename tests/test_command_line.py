@@ -314,7 +314,8 @@ def test_predict_overwrites_nothing(run, tmp_path, refused):
 def test_test_scores_a_checkpoint(run, tmp_path):
     args = ["--config", str(run.folder / "config.yaml"), "--ckpt_path", str(run.checkpoint)]
     main(["test", *args, "--trainer.logger.save_dir", str(tmp_path)])
-    (entry,) = json.loads((tmp_path / "lightning_logs" / "version_0" / "metrics.json").read_text())
+    entries = json.loads((run.folder / "metrics.json").read_text())  # beside the checkpoint
+    (entry,) = [entry for entry in entries if entry["stage"] == "test"]
     assert (entry["stage"], entry["kimg"], entry["protocol"]["num_fake"]) == ("test", 0.016, 16)
 
 

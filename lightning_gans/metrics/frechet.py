@@ -44,7 +44,7 @@ def frechet_distance(real: Float[Tensor, "n k"], fake: Float[Tensor, "m k"]) -> 
     if fewest < size:
         factors = [(rows - mean) / (len(rows) - 1) ** 0.5 for rows, mean in zip((one, two), means, strict=True)]
         traces = sum(factor.square().sum() for factor in factors)
-        root = torch.linalg.svdvals(factors[0] @ factors[1].T).sum()
+        root = _sum_of_singular_values(factors[0] @ factors[1].T)
         return max(0.0, ((means[0] - means[1]).square().sum() + traces - 2 * root).item())
     return frechet_distance_of_moments(means[0], covariance(one), means[1], covariance(two))
 
@@ -60,6 +60,15 @@ def frechet_distance_of_moments(
     covariances = as_float64(real_covariance), as_float64(fake_covariance)
     traces = sum(covariance.trace() for covariance in covariances)
     return max(0.0, (means.square().sum() + traces - 2 * _trace_of_root(*covariances)).item())
+
+
+def _sum_of_singular_values(product: Float[Tensor, "n m"]) -> Float[Tensor, ""]:
+    """Of a product of centred factors, whose smallest singular value is 0."""
+    squares = product @ product.T if len(product) <= product.shape[1] else product.T @ product
+    values = torch.linalg.eigvalsh(squares)[1:]
+    if values[0] > SMALLEST * values[-1]:
+        return values.sqrt().sum()
+    return torch.linalg.svdvals(product).sum()
 
 
 def covariance(rows: Float[Tensor, "n k"]) -> Float[Tensor, "k k"]:
