@@ -1,11 +1,11 @@
 """How much of the classes a linear classifier finds in what a network learned without them."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Int64, UInt8
+from jaxtyping import Float, Int64
 from lightning import Trainer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -13,15 +13,12 @@ from sklearn.svm import LinearSVC
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_max_pool2d
 
-from lightning_gans.callbacks.score_card import gather_rows
 from lightning_gans.callbacks.scorer import Scored, Scorer
+from lightning_gans.callbacks.training_images import Encode, features_of, is_among
 from lightning_gans.datamodules.tensors import TensorDataModule, TensorImages
 
-BLOCK = 250  # images shown at a time
 GRID = 4  # rows and columns that are left of a map
 HELD_OUT = 5  # of images that are trained on and evaluated on, each so many-th is only tested on
-
-Encode = Callable[[Tensor], Tensor]
 
 
 class LinearProbe(Scorer):
@@ -124,18 +121,6 @@ def hidden_layers(network: nn.Module) -> Iterator[list[Tensor]]:
             handle.remove()
 
 
-def features_of(images: TensorImages, encode: Encode, trainer: Any, device: torch.device) -> Float[Tensor, "n k"]:
-    """Features of all images in their order; the processes share the work."""
-    blocks = torch.arange(len(images)).split(min(BLOCK, max(1, len(images) // trainer.world_size)))
-    with torch.no_grad():
-        parts = [
-            encode(images[block][0].to(device)).float() for block in blocks[trainer.global_rank :: trainer.world_size]
-        ]
-    rows = gather_rows(parts, trainer)
-    order = torch.cat([block for rank in range(trainer.world_size) for block in blocks[rank :: trainer.world_size]])
-    return rows[order.argsort().to(rows.device)]
-
-
 def split(training: TensorImages, evaluation: TensorImages) -> tuple[TensorImages, TensorImages]:
     """What to learn from and what to test on: the same images are cut in two, by their places."""
     if is_among(evaluation.image, training.image).double().mean() > 0.5:
@@ -143,21 +128,6 @@ def split(training: TensorImages, evaluation: TensorImages) -> tuple[TensorImage
         left, kept = (TensorImages(evaluation.image[part], evaluation.label[part]) for part in (~test, test))
         return left, kept
     return training, evaluation
-
-
-def is_among(images: UInt8[Tensor, "n c h w"], others: UInt8[Tensor, "m c h w"]) -> Bool[Tensor, " n"]:
-    """Whether each image is one of the others, byte by byte."""
-    known = {row.numpy().tobytes() for row in others}
-    return torch.tensor([row.numpy().tobytes() in known for row in images])
-
-
-def distinct(images: TensorImages) -> TensorImages:
-    """Each image once."""
-    first: dict[bytes, int] = {}
-    for place, row in enumerate(images.image):
-        first.setdefault(row.numpy().tobytes(), place)
-    index = torch.tensor(list(first.values()))
-    return TensorImages(images.image[index], images.label[index])
 
 
 def few_of_each(label: Int64[Tensor, " n"], num_labels: int | None) -> Int64[Tensor, " k"]:

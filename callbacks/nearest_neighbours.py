@@ -8,10 +8,10 @@ from lightning import Trainer
 from torch import Tensor
 
 from lightning_gans.callbacks.first_batch import FirstBatchScorer, save_picture
-from lightning_gans.callbacks.linear_probe import distinct, features_of, is_among
 from lightning_gans.callbacks.pictures import across, down, mosaic, words
 from lightning_gans.callbacks.score_card import gather_rows
 from lightning_gans.callbacks.scorer import Scored
+from lightning_gans.callbacks.training_images import distinct, features_of, is_among
 from lightning_gans.datamodules.tensors import TensorDataModule
 from lightning_gans.metrics.features import Network, feature_network, fingerprint, see
 from lightning_gans.metrics.float64 import as_float64

@@ -11,7 +11,8 @@ from torch import nn
 
 from lightning_gans import CGAN, GAN
 from lightning_gans.callbacks import LinearProbe
-from lightning_gans.callbacks.linear_probe import distinct, encoder, few_of_each, hidden_layers, is_among, split
+from lightning_gans.callbacks.linear_probe import encoder, few_of_each, hidden_layers, split
+from lightning_gans.callbacks.training_images import distinct, is_among
 from lightning_gans.datamodules.tensors import TensorDataModule, TensorImages
 from tests.conftest import Line, loader, tiny, trainer
 from tests.two_threads import scores_on
