@@ -110,7 +110,7 @@ class GenerativeMetrics(Scorer):
         every_kimg: float | None = None,
         scores: Sequence[str] | None = None,
         test_scores: Sequence[str] | None = None,
-        distance: Distance | None = None,
+        distance: nn.Module | Distance | None = None,
         cache: str | None = "default",
     ) -> None:
         if every_kimg is not None and every_kimg <= 0:

@@ -4,7 +4,7 @@ One-sided label smoothing is `real_label` of `NonSaturating` and `Minimax`.
 """
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,6 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils import parameters_to_vector
 
 from lightning_gans.adversarial import AdversarialModule, Batch, Remedy, Terms
+from lightning_gans.networks.augment import augment, checked
 
 
 class FeatureMatching(Remedy):
@@ -92,6 +93,81 @@ class HistoricalAveraging(Remedy):
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         make_buffers(self, state_dict, prefix)
         super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+class ConsistencyRegularization(Remedy):
+    """Consistency regularisation, CR (Zhang et al., 2020, https://arxiv.org/abs/1910.12027), and bCR.
+
+    The discriminator is to say the same of an image and of its augmentation T(x) (eq. 2 of CR), and in bCR (Zhao et
+    al., 2021, https://arxiv.org/abs/2002.04724) of samples too:
+
+        real_weight E|D(x) - D(T(x))|^2 + fake_weight E|D(G(z)) - D(T(G(z)))|^2
+
+    To see what the discriminator is shown, labels and all, its loss is evaluated once more, without gradients.
+
+    Args:
+        real_weight: lambda for real images; 10 in both papers.
+        fake_weight: lambda for samples; 0 is CR, and 10 is bCR.
+        policy: What T is, see `DiffAugment`; both papers shift and flip.
+    """
+
+    def __init__(
+        self, real_weight: float = 10.0, fake_weight: float = 0.0, policy: Sequence[str] = ("flip", "translation")
+    ):
+        super().__init__()
+        if min(real_weight, fake_weight) < 0 or real_weight == fake_weight == 0:
+            raise ValueError(
+                f"`real_weight` and `fake_weight` must be at least 0, one of them above, got {real_weight} and "
+                f"{fake_weight}."
+            )
+        self.real_weight = real_weight
+        self.fake_weight = fake_weight
+        self.policy = checked(policy)
+
+    def terms(self, player: str, module: AdversarialModule, batch: Batch, terms: Terms) -> Terms:
+        if player != "discriminator":
+            return terms
+        with inputs(module.discriminator) as calls, torch.no_grad():
+            module.discriminator_loss(batch)
+        total: Any = 0
+        for image, *others in calls:
+            weight = self.real_weight if image is batch[0] else self.fake_weight
+            if weight:
+                changed = module.discriminator(augment(image, self.policy), *others)
+                total = total + weight * (module.discriminator(image, *others) - changed).square().mean()
+        return terms | {"consistency": total}
+
+
+class OrthogonalRegularization(Remedy):
+    """Draws the generator's filters apart (Brock et al., 2019, https://arxiv.org/abs/1809.11096, eq. 3).
+
+        weight sum over layers of |W^T W (1 - I)|_F^2
+
+    with the filters of a layer as columns of W. It makes a generator fit for truncated latents. Under spectral norm it
+    acts on the weights before that.
+
+    Args:
+        weight: beta.
+        skip: Names of parts of the generator that are left out, as look-up tables of classes.
+    """
+
+    def __init__(self, weight: float = 1e-4, skip: Sequence[str] = ("embedding",)):
+        super().__init__()
+        if weight <= 0:
+            raise ValueError(f"`weight` must be positive, got {weight}.")
+        self.weight = weight
+        self.skip = list(skip)
+
+    def terms(self, player: str, module: AdversarialModule, batch: Batch, terms: Terms) -> Terms:
+        if player != "generator":
+            return terms
+        total: Any = 0
+        for name, weight in module.generator.named_parameters():
+            if weight.ndim < 2 or any(name.startswith(part) for part in self.skip):
+                continue
+            filters = weight.flatten(1)
+            total = total + (filters @ filters.T).square().sum() - filters.square().sum(1).square().sum()
+        return terms | {"orthogonality": self.weight * total}
 
 
 class MinibatchDiscrimination(nn.Module):

@@ -1,5 +1,6 @@
 from lightning_gans.networks.aae import AAEDiscriminator as AAEDiscriminator
 from lightning_gans.networks.aae import AAEEncoder as AAEEncoder
+from lightning_gans.networks.augment import DiffAugment as DiffAugment
 from lightning_gans.networks.bigan import BiGANDecoder as BiGANDecoder
 from lightning_gans.networks.bigan import BiGANDiscriminator as BiGANDiscriminator
 from lightning_gans.networks.bigan import BiGANEncoder as BiGANEncoder
@@ -17,4 +18,6 @@ from lightning_gans.networks.mlp import MLPDiscriminator as MLPDiscriminator
 from lightning_gans.networks.mlp import MLPGenerator as MLPGenerator
 from lightning_gans.networks.points import PointDiscriminator as PointDiscriminator
 from lightning_gans.networks.points import PointGenerator as PointGenerator
+from lightning_gans.networks.resnet import ResNetDiscriminator as ResNetDiscriminator
+from lightning_gans.networks.resnet import ResNetGenerator as ResNetGenerator
 from lightning_gans.networks.spectral import SpectrallyNormalized as SpectrallyNormalized
