@@ -13,5 +13,6 @@ from lightning_gans.callbacks.newest_checkpoint import NewestCheckpoint as Newes
 from lightning_gans.callbacks.progress_bar import ProgressBar as ProgressBar
 from lightning_gans.callbacks.sample_grid import SampleGrid as SampleGrid
 from lightning_gans.callbacks.sample_writer import SampleWriter as SampleWriter
+from lightning_gans.callbacks.standing_statistics import StandingStatistics as StandingStatistics
 from lightning_gans.callbacks.training_health import TrainingHealth as TrainingHealth
 from lightning_gans.callbacks.truncation_sweep import TruncationSweep as TruncationSweep

@@ -41,8 +41,10 @@ def record_scores(
     pl_module.log_dict(scores, sync_dist=True)
     weights = str(pl_module.dtype).removeprefix("torch.")
     step = trainer.global_step or getattr(pl_module, "steps_taken", 0)  # a test has no steps of its own
+    standing = getattr(pl_module, "standing_batches", 0)
+    norm = f"batch norm's standing statistics of {standing} batches" if standing else "eval mode"
     everyone = {
-        "generator": f"{'last weights' if without_ema(pl_module) else 'moving average (EMA)'}, eval mode",
+        "generator": f"{'last weights' if without_ema(pl_module) else 'moving average (EMA)'}, {norm}",
         "truncation": "none",
         "sample_seed": global_seed(),
         "precision": f"weights in {weights}, features in float32, scores in float64",

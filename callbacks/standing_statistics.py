@@ -1,0 +1,93 @@
+"""Batch norm's statistics, taken anew for the samples that are scored."""
+
+from collections.abc import Iterator
+from itertools import chain, islice
+from typing import Any
+
+import torch
+from lightning import Callback, Trainer
+from lightning.pytorch.utilities import CombinedLoader
+from lightning.pytorch.utilities.seed import isolate_rng
+from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from lightning_gans.adversarial import as_batch
+from lightning_gans.randomness import global_seed, mix, seeded
+
+
+class StandingStatistics(Callback):
+    """Gives the generator that is scored batch norm statistics of its own samples (Brock et al., 2019, appendix C).
+
+    Running averages, gathered while weights moved and in small batches, need not be those of the averaged generator. At
+    each validation and test, and for as long as it lasts, they make way for the mean over some batches that this
+    generator draws (https://arxiv.org/abs/1809.11096).
+
+    Labels are those of the first evaluation batches, of which each process takes its share.
+
+    Args:
+        num_batches: Batches, of the data module's size, over all processes.
+    """
+
+    def __init__(self, num_batches: int = 16):
+        if num_batches < 1:
+            raise ValueError(f"`num_batches` must be at least 1, got {num_batches}.")
+        self.num_batches = num_batches
+        self._kept: list[tuple[_BatchNorm, dict[str, Tensor], float | None]] = []
+
+    def on_validation_start(self, trainer: Trainer, pl_module: Any) -> None:
+        self._take(trainer, pl_module, trainer.val_dataloaders)
+
+    def on_test_start(self, trainer: Trainer, pl_module: Any) -> None:
+        self._take(trainer, pl_module, trainer.test_dataloaders)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: Any) -> None:
+        self._give_back(pl_module)
+
+    def on_test_end(self, trainer: Trainer, pl_module: Any) -> None:
+        self._give_back(pl_module)
+
+    def _take(self, trainer: Any, pl_module: Any, loaders: Any) -> None:
+        with pl_module.averaged():
+            norms = [module for module in pl_module.generator.modules() if isinstance(module, _BatchNorm)]
+        if not norms:
+            raise ValueError(
+                f"`StandingStatistics` needs a generator with batch norm, and that of {type(pl_module).__name__} has "
+                "none: leave it out."
+            )
+        self._kept = [
+            (norm, {name: buffer.clone() for name, buffer in norm.named_buffers()}, norm.momentum) for norm in norms
+        ]
+        pl_module.standing_batches = self.num_batches
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.momentum = None  # the mean over all batches
+        with isolate_rng(), pl_module.evaluating():
+            for norm in norms:
+                norm.train()
+            count = 0
+            for index, batch in self._batches(trainer, loaders):
+                with seeded(mix(global_seed(), index, 2), pl_module.device):
+                    pl_module.samples(batch)
+                count += 1
+            for norm in norms:
+                norm.eval()
+        for norm in norms:
+            for statistic in (norm.running_mean, norm.running_var):
+                assert statistic is not None
+                total = trainer.strategy.reduce(torch.stack([*(statistic * count), statistic.new_tensor(count)]), "sum")
+                statistic.copy_(total[:-1] / total[-1])
+
+    def _batches(self, trainer: Any, loaders: Any) -> Iterator[tuple[int, Any]]:
+        """This process's share of the first evaluation batches, with their places among those of all processes."""
+        places = range(trainer.global_rank, self.num_batches, trainer.world_size)
+        batches = chain.from_iterable(CombinedLoader(loaders, "sequential").flattened[:1])
+        for index, batch in zip(places, islice(batches, len(places)), strict=False):
+            yield index, as_batch(trainer.strategy.batch_to_device(batch))
+
+    def _give_back(self, pl_module: Any) -> None:
+        pl_module.standing_batches = 0
+        for norm, buffers, momentum in self._kept:
+            norm.momentum = momentum
+            for name, buffer in norm.named_buffers():
+                buffer.copy_(buffers[name])
+        self._kept = []

@@ -1,0 +1,70 @@
+import json
+
+import pytest
+import torch
+from lightning import Callback
+from torch import nn
+
+from lightning_gans import GAN
+from lightning_gans.callbacks import GenerativeMetrics, StandingStatistics
+from tests.conftest import Judge, largest_difference, loader, tiny, trainer
+
+
+class Normed(nn.Module):
+    """A generator of one layer and batch norm."""
+
+    latent_dim = 4
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(4, 64), nn.BatchNorm1d(64), nn.Tanh(), nn.Unflatten(1, (1, 8, 8)))
+
+    def forward(self, latent):
+        return self.layers(latent)
+
+
+class Note(Callback):
+    """Notes the statistics in use while samples are drawn."""
+
+    def on_test_batch_start(self, trainer, pl_module, batch, batch_idx, dataloader_idx=0):
+        norm = pl_module.generator_ema.layers[1]
+        self.mean, self.var = norm.running_mean.clone(), norm.running_var.clone()
+
+
+def test_the_statistics_are_those_of_many_samples_and_are_given_back(tmp_path):
+    module, note = GAN(generator=Normed(), discriminator=Judge()), Note()
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    run = trainer(tmp_path, callbacks=[StandingStatistics(8), note])
+    run.test(module, loader(), verbose=False)
+    linear = module.generator_ema.layers[0]
+    torch.testing.assert_close(note.mean, linear.bias, atol=0.4, rtol=0)  # latents have mean 0
+    torch.testing.assert_close(note.var, linear.weight.square().sum(1), atol=0.5, rtol=0.8)
+    assert note.var.max() < 0.9  # not the 1 that batch norm begins with
+    assert largest_difference(module.state_dict(), before) == 0
+
+
+def test_the_protocol_says_so(tmp_path):
+    module = GAN(generator=Normed(), discriminator=Judge())
+    metrics = GenerativeMetrics(nn.Flatten(), test_scores=["kid"])
+    trainer(tmp_path, callbacks=[StandingStatistics(4), metrics]).test(module, loader(), verbose=False)
+    (entry,) = json.loads(next(tmp_path.rglob("metrics.json")).read_text())
+    assert entry["protocol"]["generator"] == "moving average (EMA), batch norm's standing statistics of 4 batches"
+
+
+def test_a_run_with_validations_goes_on_as_one_without(tmp_path):
+    states = []
+    for callbacks in ([], [StandingStatistics(2)]):
+        torch.manual_seed(0)
+        module = GAN(generator=Normed(), discriminator=Judge())
+        run = trainer(tmp_path, callbacks=callbacks, steps=8, val_check_interval=2, limit_val_batches=1)
+        torch.manual_seed(1)
+        run.fit(module, loader(), loader())
+        states.append(module.state_dict())
+    assert largest_difference(*states) == 0
+
+
+def test_a_generator_without_batch_norm_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="needs a generator with batch norm, and that of GAN has none: leave it out."):
+        trainer(tmp_path, callbacks=[StandingStatistics()]).test(tiny(), loader(), verbose=False)
+    with pytest.raises(ValueError, match="`num_batches` must be at least 1, got 0."):
+        StandingStatistics(0)
