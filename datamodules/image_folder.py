@@ -4,63 +4,85 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from jaxtyping import UInt8
-from PIL import Image, ImageOps
-from torch import Tensor
-from torchvision.datasets.folder import IMG_EXTENSIONS
-from torchvision.transforms.functional import pil_to_tensor
 
+from lightning_gans.datamodules.decoding import Decoding
+from lightning_gans.datamodules.labels import class_names, csv_classes, folder_classes, image_names, numbered
+from lightning_gans.datamodules.pixel_cache import cached_images, fingerprint_of, fingerprint_of_files
 from lightning_gans.datamodules.tensors import TensorDataModule, TensorImages
 
 
 class ImageFolderDataModule(TensorDataModule):
-    """All images of a folder, decoded once into memory.
+    """All images of a folder, decoded once into a file that every process and every later run maps into its memory.
 
-    Each image is resized so that its shorter side has `size` pixels, and cropped to the square in its centre.
-    Sub-folders are classes, numbered by their sorted names; without any, every label is 0. The same images are trained
-    on and evaluated against.
+    Each image is turned upright as its EXIF data say, resized so that its shorter side has `size` pixels, and cropped
+    to the square in its centre; what is transparent becomes white. Sub-folders are classes, numbered by their sorted
+    names; without any, every label is 0. Without an evaluation folder the same images are trained on and evaluated
+    against. The decoded images take `size` x `size` x `channels` bytes each, and are decoded anew whenever the names,
+    sizes or times of the files change.
 
     Args:
         folder: The folder, with the images in it or in its sub-folders; files that are no images are passed over.
         size: Height and width in pixels.
         channels: 3 for colour, 1 for grey.
         batch_size: Images per batch and process.
+        labels: A CSV file whose columns `file`, a path within the folder, and `label` take the place of sub-folders.
+            Labels that are whole numbers are sorted by value, all others by name.
+        evaluation_folder: Images to evaluate against, with no other classes than `folder` has.
+        evaluation_labels: The CSV file of `evaluation_folder`.
+        cache: Folder for the decoded images; `default` is `lightning-gans` in the user's folder for caches, null keeps
+            them in the memory of each process, and decodes them anew in each run.
     """
 
-    def __init__(self, folder: str, size: int = 64, channels: Literal[1, 3] = 3, batch_size: int = 64):
+    def __init__(
+        self,
+        folder: str,
+        size: int = 64,
+        channels: Literal[1, 3] = 3,
+        batch_size: int = 64,
+        labels: str | None = None,
+        evaluation_folder: str | None = None,
+        evaluation_labels: str | None = None,
+        cache: str | None = "default",
+    ):
         super().__init__(batch_size)
-        if not Path(folder).is_dir():
-            raise FileNotFoundError(f"`folder` must be an existing folder of images, got {folder}.")
-        if size < 1:
-            raise ValueError(f"`size` must be at least 1, got {size}.")
-        if channels not in (1, 3):
-            raise ValueError(f"`channels` must be 1 or 3, got {channels}.")
+        for name, value in (("folder", folder), ("evaluation_folder", evaluation_folder)):
+            if value is not None and not Path(value).is_dir():
+                raise FileNotFoundError(f"`{name}` must be an existing folder of images, got {value}.")
+        if (labels is None) != (evaluation_labels is None) and evaluation_folder is not None:
+            raise ValueError("`labels` and `evaluation_labels` must be given both or neither.")
+        if evaluation_labels is not None and evaluation_folder is None:
+            raise ValueError(f"`evaluation_labels` needs an `evaluation_folder`, got {evaluation_labels} alone.")
         self.folder = folder
-        self.size = size
-        self.channels = channels
-        self.reference = f"all images of {Path(folder).resolve().name} at {size}x{size}"
+        self.decoding = Decoding(size, channels)
+        self.labels = labels
+        self.evaluation_folder = evaluation_folder
+        self.evaluation_labels = evaluation_labels
+        self.cache = cache
+        evaluated = Path(evaluation_folder or folder).resolve().name
+        self.reference = f"all images of {evaluated} at {size}x{size}"
+
+    def prepare_data(self) -> None:
+        if self.cache is not None:  # one process of a machine decodes while the others wait
+            self.load()
 
     def load(self) -> tuple[TensorImages, TensorImages]:
-        root = Path(self.folder)
-        paths = sorted(path for path in root.rglob("*") if path.suffix.lower() in IMG_EXTENSIONS)
-        if not paths:
-            raise ValueError(f"{root} holds no image: expected files that end in {', '.join(IMG_EXTENSIONS)}.")
-        # The parts of a path inside the folder, but for its own name, begin with its class.
-        classes = [path.relative_to(root).parts[:-1][:1] for path in paths]
-        names = sorted(set(classes))
-        if len(names) > 1 and () in names:
-            raise ValueError(f"{root} holds images beside sub-folders of images: move them into one, or move it away.")
-        label = torch.tensor([names.index(name) for name in classes])
-        image = torch.stack([read_image(path, self.size, self.channels) for path in paths])
-        images = TensorImages(image, label)
-        return images, images
+        training, classes = self.read(self.folder, self.labels)
+        if self.evaluation_folder is None:
+            return training, training
+        return training, self.read(self.evaluation_folder, self.evaluation_labels, classes)[0]
 
-
-def read_image(path: Path, size: int, channels: int) -> UInt8[Tensor, "{channels} {size} {size}"]:
-    """Decodes, resizes and crops one image."""
-    try:
-        with Image.open(path) as image:
-            converted = image.convert("RGB" if channels == 3 else "L")
-    except Exception as error:  # Decoders raise whatever they stumble over.
-        raise ValueError(f"{path} is not a readable image ({error}): repair or remove it.") from None
-    return pil_to_tensor(ImageOps.fit(converted, (size, size), Image.Resampling.LANCZOS))
+    def read(self, folder: str, labels: str | None, known: list[str] | None = None) -> tuple[TensorImages, list[str]]:
+        """The images of a folder, and the names of the classes; those of the training images if they are known."""
+        root = Path(folder).resolve()
+        names = image_names(root)
+        classes = folder_classes(root, names) if labels is None else csv_classes(root, names, Path(labels))
+        known = class_names(classes) if known is None else known
+        images = cached_images(
+            self.cache,
+            f"{root.name}-{fingerprint_of(root)}",
+            fingerprint_of_files(root, names),
+            lambda: ((str(root / name), root / name) for name in names),
+            torch.tensor(numbered(classes, known, labels or root)),
+            self.decoding,
+        )
+        return images, known

@@ -28,23 +28,28 @@ class InMemory(Dataset, ABC):
     def __getitems__(self, index: list[int]) -> tuple[Tensor, ...]:
         return self[torch.tensor(index)]
 
+    @property
+    def fingerprint(self) -> str:
+        """Names the data; by all of them, where a subclass knows no faster way."""
+        return hash_of(vars(self))
+
 
 class TensorImages(InMemory):
     """Labelled images in memory, indexed by a whole batch at once.
 
     Args:
         image: The images, 0 for black to 255 for white.
-        label: Their classes.
+        label: Their classes, or several labels of each.
     """
 
-    def __init__(self, image: UInt8[Tensor, "n c h w"], label: Int64[Tensor, " n"]):
+    def __init__(self, image: UInt8[Tensor, "n c h w"], label: Int64[Tensor, " n *k"]):
         self.image = image
         self.label = label
 
     def __len__(self) -> int:
         return len(self.image)
 
-    def __getitem__(self, index: Int64[Tensor, " b"]) -> tuple[Float32[Tensor, "b c h w"], Int64[Tensor, " b"]]:
+    def __getitem__(self, index: Int64[Tensor, " b"]) -> tuple[Float32[Tensor, "b c h w"], Int64[Tensor, " b *k"]]:
         image = self.image.index_select(0, index).float().div_(127.5).sub_(1)
         return image, self.label.index_select(0, index)
 
@@ -184,9 +189,9 @@ class TensorDataModule(LightningDataModule, ABC):
 
     @property
     def evaluation_name(self) -> tuple[str, str, int, str]:
-        """What names the evaluation images in a cache: data set with the hash of all, split, number and size."""
+        """What names the evaluation images in a cache: data set with its fingerprint, split, number and size."""
         images = self.evaluation
-        name = f"{type(self).__name__.removesuffix('DataModule')}-{hash_of(vars(images))}"
+        name = f"{type(self).__name__.removesuffix('DataModule')}-{images.fingerprint}"
         return name, "evaluation", len(images), "x".join(map(str, images[torch.tensor([0])][0].shape[1:]))
 
     def state_dict(self) -> dict[str, int | None]:

@@ -1,0 +1,118 @@
+"""From files of any kind of image to square bytes of one size."""
+
+import os
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from io import BytesIO
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image, ImageOps
+from tqdm import tqdm
+
+Source = tuple[str, Path | bytes]
+"""The name of an image, for messages, and its file or its bytes."""
+
+CHUNK = 1024  # images whose decoding is under way at once
+NAMED = 5  # unreadable images that a message names
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How images become square bytes.
+
+    Args:
+        size: Height and width in pixels.
+        channels: 3 for colour, 1 for grey.
+        crop: Side of the square that is cut from the centre first; none takes the largest square.
+    """
+
+    size: int
+    channels: int = 3
+    crop: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.size < 1:
+            raise ValueError(f"`size` must be at least 1, got {self.size}.")
+        if self.channels not in (1, 3):
+            raise ValueError(f"`channels` must be 1 or 3, got {self.channels}.")
+
+    def read(self, file: Path | bytes) -> UInt8[np.ndarray, "c h w"]:
+        """Decodes, turns upright, crops and resizes one image."""
+        with Image.open(BytesIO(file) if isinstance(file, bytes) else file) as image:
+            of_16_bits = image.mode.startswith("I;16") or image.mode == "I" and image.format in ("PNG", "PPM")
+            upright = ImageOps.exif_transpose(image)
+        if of_16_bits:
+            upright = Image.fromarray((np.asarray(upright, np.float32) / 257).round().clip(0, 255).astype(np.uint8))
+        elif upright.mode in ("I", "F"):
+            raise ValueError("32 bits per pixel, whose range it does not say")
+        pixels = on_white(upright).convert("RGB" if self.channels == 3 else "L")
+        if self.crop is not None:
+            pixels = cropped(pixels, self.crop)
+        pixels = ImageOps.fit(pixels, (self.size, self.size), Image.Resampling.LANCZOS)
+        return np.ascontiguousarray(np.asarray(pixels).reshape(self.size, self.size, -1).transpose(2, 0, 1))
+
+    def tried(self, source: Source) -> UInt8[np.ndarray, "c h w"] | tuple[str, str]:
+        """The image, or its name and what is wrong with it."""
+        name, file = source
+        try:
+            if not (len(file) if isinstance(file, bytes) else file.stat().st_size):
+                return name, "it is empty"
+            return self.read(file)
+        except Exception as error:  # Decoders raise whatever they stumble over.
+            return name, str(error)
+
+
+def on_white(image: Image.Image) -> Image.Image:
+    """The image without its transparency."""
+    if image.mode not in ("LA", "La", "PA", "RGBA", "RGBa") and "transparency" not in image.info:
+        return image
+    white = Image.new("RGBA", image.size, "white")
+    white.alpha_composite(image.convert("RGBA"))
+    return white
+
+
+def cropped(image: Image.Image, side: int) -> Image.Image:
+    """The square in the centre; an odd pixel is left at the right and at the bottom."""
+    width, height = image.size
+    if side > min(width, height):
+        raise ValueError(f"{width}x{height} pixels, smaller than the crop of {side}")
+    left, top = (width - side) // 2, (height - side) // 2
+    return image.crop((left, top, left + side, top + side))
+
+
+def decoded(sources: Iterable[Source], count: int, decoding: Decoding) -> Iterator[UInt8[np.ndarray, "c h w"]]:
+    """All images in order, decoded by as many threads as there are cores.
+
+    Raises:
+        ValueError: Some are not readable, of which it names the first, or there are not `count` of them.
+    """
+    affinity = getattr(os, "sched_getaffinity", None)
+    threads = len(affinity(0)) if affinity else os.cpu_count()
+    bad: list[tuple[str, str]] = []
+    waiting, done = iter(sources), 0
+    bar = tqdm(total=count, desc="Decoding images", disable=None, leave=False)
+    with ThreadPoolExecutor(threads) as pool, bar:
+        while chunk := list(islice(waiting, CHUNK)):
+            for result in pool.map(decoding.tried, chunk):
+                if isinstance(result, tuple):
+                    bad.append(result)
+                elif not bad:  # goes on to name all that are bad
+                    yield result
+            done += len(chunk)
+            bar.update(len(chunk))
+    if bad:
+        raise ValueError(unreadable(bad, count))
+    if done != count:
+        raise ValueError(f"There are {done} images where {count} were expected: something else changes them now.")
+
+
+def unreadable(bad: list[tuple[str, str]], count: int) -> str:
+    """One sentence about images that are not readable."""
+    if len(bad) == 1:
+        return f"{bad[0][0]} is not a readable image ({bad[0][1]}): repair or remove it."
+    names = ", ".join(name for name, _ in bad[:NAMED]) + (" and others" if len(bad) > NAMED else "")
+    return f"{len(bad)} of {count} are not readable images, {names} ({bad[0][1]}): repair or remove them."

@@ -1,0 +1,98 @@
+"""Images that are decoded once for all processes and runs, and anew when their files change."""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import torch
+from filelock import FileLock, Timeout
+from jaxtyping import Int64, UInt8
+from torch import Tensor
+
+from lightning_gans.datamodules.decoding import Decoding, Source, decoded
+from lightning_gans.datamodules.pixel_file import kept_fingerprint, mapped, write
+from lightning_gans.datamodules.tensors import TensorImages
+from lightning_gans.hashing import hash_of
+from lightning_gans.metrics.cache import cache_folder
+
+FORMAT = 1  # counts changes to how images are decoded or kept
+
+
+class CachedImages(TensorImages):
+    """Labelled images in a mapped file, whose name is known without reading them all.
+
+    Args:
+        image: The images, 0 for black to 255 for white.
+        label: Their classes.
+        pixels: The fingerprint of the images.
+    """
+
+    def __init__(self, image: UInt8[Tensor, "n c h w"], label: Int64[Tensor, " n *k"], pixels: str):
+        super().__init__(image, label)
+        self.pixels = pixels
+
+    @property
+    def fingerprint(self) -> str:
+        return hash_of({f"label of {self.pixels}": self.label})
+
+
+def cached_images(
+    cache: str | None,
+    name: str,
+    fingerprint: str,
+    sources: Callable[[], Iterable[Source]],
+    label: Int64[Tensor, " n *k"],
+    decoding: Decoding,
+) -> TensorImages:
+    """Images that are decoded once, however many processes and runs read them.
+
+    Args:
+        cache: The folder of the file; `default` is `lightning-gans` in the user's folder for caches, none decodes into
+            the memory of this process instead.
+        name: Of the file, the same for all states of the same images.
+        fingerprint: Of the state of the images: where that of the file differs, they are decoded anew.
+        sources: Lists the images; not called where they are decoded already.
+        label: Their labels.
+        decoding: What to do with them.
+    """
+    fingerprint = fingerprint_of(FORMAT, fingerprint, decoding)
+    folder, count = cache_folder(cache), len(label)
+    shape = (count, decoding.channels, decoding.size, decoding.size)
+    if folder is None:
+        image = torch.empty(shape, dtype=torch.uint8)
+        for index, pixels in enumerate(decoded(sources(), count, decoding)):
+            image.numpy()[index] = pixels
+        return TensorImages(image, label)
+    path = folder / f"{name}-{decoding.size}x{decoding.size}x{decoding.channels}.pixels"
+    if kept_fingerprint(path) != fingerprint:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            remove_leftovers(folder)
+            with FileLock(f"{path}.lock"):  # whoever comes second waits, and finds the file
+                if kept_fingerprint(path) != fingerprint:
+                    write(path, fingerprint, shape, decoded(sources(), count, decoding))
+        except OSError as error:
+            raise OSError(f"{folder} cannot hold the decoded images ({error}): choose another `cache`.") from None
+    return CachedImages(mapped(path), label, fingerprint)
+
+
+def fingerprint_of(*facts: object) -> str:
+    """The start of the SHA-256 of what they print."""
+    return hashlib.sha256("\n".join(map(str, facts)).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+def fingerprint_of_files(folder: Path, names: Iterable[str]) -> str:
+    """Of the names of files in a folder, their sizes and when they were last changed."""
+    stats = ((name, os.stat(folder / name)) for name in names)
+    return fingerprint_of(*(f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in stats))
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Removes what killed processes left of files that they were writing."""
+    for leftover in folder.glob("*.pixels.tmp"):
+        try:
+            with FileLock(f"{leftover.with_suffix('')}.lock", timeout=0):
+                leftover.unlink(missing_ok=True)
+        except Timeout:  # another process is at it
+            continue

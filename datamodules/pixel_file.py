@@ -1,0 +1,87 @@
+"""Decoded images in a file of bytes, which is mapped into the memory of all processes that read it."""
+
+import json
+import os
+import shutil
+import struct
+import warnings
+import zlib
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+HEADER = 4096  # bytes before the pixels: one page, so that they begin at the next
+PIECE, PIECES = 2**16, 64  # bytes, number: what a checksum reads of a large file
+
+
+def write(path: Path, fingerprint: str, shape: tuple[int, ...], images: Iterable[np.ndarray]) -> None:
+    """Writes a file that under its own name is whole at every moment; it is one that safetensors reads."""
+    size, free = HEADER + int(np.prod(shape)), shutil.disk_usage(path.parent).free
+    if size > free:
+        raise OSError(f"it takes {size / 2**30:.1f} GiB, and {free / 2**30:.1f} GiB are free")
+    temporary = path.with_name(f"{path.name}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(header(fingerprint, shape, 0))
+            for image in images:
+                file.write(image.data)
+            file.flush()
+            pixels = np.memmap(temporary, np.uint8, "r", HEADER)
+            file.seek(0)
+            file.write(header(fingerprint, shape, checksum(pixels)))
+            file.flush()
+            os.fsync(file.fileno())
+        del pixels
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def header(fingerprint: str, shape: tuple[int, ...], crc32: int) -> bytes:
+    facts = {
+        "__metadata__": {"fingerprint": fingerprint, "checksum": str(crc32)},
+        "image": {"dtype": "U8", "shape": shape, "data_offsets": [0, int(np.prod(shape))]},
+    }
+    return struct.pack("<Q", HEADER - 8) + json.dumps(facts).encode().ljust(HEADER - 8)
+
+
+def checksum(pixels: UInt8[np.ndarray, " k"]) -> int:
+    """Of all bytes of a small file, and of evenly spaced pieces of a large one, its end among them."""
+    crc32 = zlib.crc32(pixels[-PIECE:].data)
+    for start in range(0, len(pixels), max(PIECE, len(pixels) // PIECES)):
+        crc32 = zlib.crc32(pixels[start : start + PIECE].data, crc32)
+    return crc32
+
+
+def opened(path: Path) -> tuple[dict[str, str], list[int]]:
+    """What the file says of itself, and the shape of its images."""
+    try:
+        with safe_open(path, "np") as file:  # compares the size of the file with the shape
+            return file.metadata(), file.get_slice("image").get_shape()
+    except SafetensorError:
+        raise damaged(path) from None
+
+
+def damaged(path: Path) -> ValueError:
+    return ValueError(f"The decoded images {path} are damaged and are not used: delete the file, and it is made anew.")
+
+
+def kept_fingerprint(path: Path) -> str | None:
+    """That of the images in the file; none where there is no file."""
+    return opened(path)[0].get("fingerprint") if path.exists() else None
+
+
+def mapped(path: Path) -> UInt8[Tensor, "n c h w"]:
+    """The images, of which only what is indexed is read; they must not be written to."""
+    facts, shape = opened(path)
+    pixels = np.memmap(path, np.uint8, "r", HEADER)
+    if str(checksum(pixels)) != facts.get("checksum"):
+        raise damaged(path)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+        return torch.from_numpy(pixels).view(shape)
