@@ -4,6 +4,8 @@ from lightning_gans.networks.augment import DiffAugment as DiffAugment
 from lightning_gans.networks.bigan import BiGANDecoder as BiGANDecoder
 from lightning_gans.networks.bigan import BiGANDiscriminator as BiGANDiscriminator
 from lightning_gans.networks.bigan import BiGANEncoder as BiGANEncoder
+from lightning_gans.networks.biggan_deep import BigGANDeepDiscriminator as BigGANDeepDiscriminator
+from lightning_gans.networks.biggan_deep import BigGANDeepGenerator as BigGANDeepGenerator
 from lightning_gans.networks.catgan import CatGANDiscriminator as CatGANDiscriminator
 from lightning_gans.networks.catgan import CatGANGenerator as CatGANGenerator
 from lightning_gans.networks.conditional import LabelledDiscriminator as LabelledDiscriminator
