@@ -1,0 +1,134 @@
+"""CelebA: 202,599 faces with 40 attributes."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from torch import Tensor
+from torchvision.datasets import CelebA
+from torchvision.datasets.utils import check_integrity
+
+from lightning_gans.datamodules.decoding import Decoding
+from lightning_gans.datamodules.labels import image_names
+from lightning_gans.datamodules.pixel_cache import cached_images, fingerprint_of, fingerprint_of_files
+from lightning_gans.datamodules.tensors import TensorDataModule, TensorImages
+
+HOME = "http://mmlab.ie.cuhk.edu.hk/projects/CelebA.html"
+WIDTH = 178  # of the aligned images, which are 218 high
+
+
+class CelebADataModule(TensorDataModule):
+    """Aligned faces of celebrities with 40 attributes (Liu et al., 2015, https://arxiv.org/abs/1411.7766).
+
+    The 162,770 images of the training split of `list_eval_partition.txt` are trained on. The square in the centre is
+    cut out, resized, and decoded once into a file that every process and every later run maps into its memory, 2 GB at
+    64 pixels. Labels are all 40 attributes, 0 or 1, (b, 40), in the order of `attributes`, or the chosen one, (b,).
+
+    Args:
+        folder: Where the folder `celeba` lies or shall be downloaded to, with the folder `img_align_celeba` and the
+            files `list_attr_celeba.txt`, `list_eval_partition.txt`, `identity_CelebA.txt`, `list_bbox_celeba.txt` and
+            `list_landmarks_align_celeba.txt`, as torchvision has them.
+        size: Height and width in pixels, 64 to 256; smaller ones are for trials.
+        crop: Side of the square, in pixels of the original. 178 is its whole width with all of the hair, the choice of
+            StarGAN and of PyTorch's DCGAN tutorial; 148, common with autoencoders, leaves mostly the face. Scores of
+            different crops do not compare.
+        attribute: The one attribute that is the label, such as `Smiling`; none takes all 40.
+        batch_size: Images per batch and process.
+        evaluation_split: Which images scores are measured against: 19,962 of the test, 19,867 of the validation, or
+            all those trained on.
+        download: Whether to download what is missing; this needs gdown, and often fails at Google Drive's quota.
+        cache: Folder for the decoded images; `default` is `lightning-gans` in the user's folder for caches, null keeps
+            them in the memory of each process, and decodes them anew in each run.
+    """
+
+    attributes: tuple[str, ...]
+
+    def __init__(
+        self,
+        folder: str,
+        size: int = 64,
+        crop: int = WIDTH,
+        attribute: str | None = None,
+        batch_size: int = 64,
+        evaluation_split: Literal["test", "valid", "train"] = "test",
+        download: bool = False,
+        cache: str | None = "default",
+    ):
+        super().__init__(batch_size)
+        if not 8 <= size <= 256:
+            raise ValueError(f"`size` must be from 8 to 256, got {size}.")
+        if not 1 <= crop <= WIDTH:
+            raise ValueError(f"`crop` must be from 1 to {WIDTH}, the width of the images, got {crop}.")
+        if evaluation_split not in ("test", "valid", "train"):
+            raise ValueError(f"`evaluation_split` must be test, valid or train, got {evaluation_split}.")
+        self.folder = folder
+        self.decoding = Decoding(size, 3, crop)
+        self.attribute = attribute
+        self.evaluation_split = evaluation_split
+        self.download = download
+        self.cache = cache
+        self.reference = f"CelebA {evaluation_split}, centre {crop}x{crop} at {size}x{size}"
+
+    def prepare_data(self) -> None:
+        if self.download:
+            read_celeba(self.folder, "train", download=True)
+        if self.cache is not None:  # one process of a machine decodes while the others wait
+            self.load()
+
+    def load(self) -> tuple[TensorImages, TensorImages]:
+        root = Path(self.folder, CelebA.base_folder, "img_align_celeba").resolve()
+        training = self.read(root, "train")
+        return training, training if self.evaluation_split == "train" else self.read(root, self.evaluation_split)
+
+    def read(self, root: Path, split: str) -> TensorImages:
+        faces = read_celeba(self.folder, split)
+        self.attributes = tuple(name for name in faces.attr_names if name)
+        present = set(image_names(root))
+        if missing := [name for name in faces.filename if name not in present]:
+            raise FileNotFoundError(
+                f"{root} lacks {len(missing)} of the {len(faces.filename)} images of the {split} split, first "
+                f"{missing[0]}: unpack img_align_celeba.zip of {HOME} again."
+            )
+        return cached_images(
+            self.cache,
+            f"celeba-{split}-{fingerprint_of(root)}-crop{self.decoding.crop}",
+            fingerprint_of_files(root, faces.filename),
+            lambda: ((str(root / name), root / name) for name in faces.filename),
+            self.label(faces.attr),
+            self.decoding,
+        )
+
+    def label(self, attributes: Tensor) -> Tensor:
+        if self.attribute is None:
+            return attributes
+        if self.attribute not in self.attributes:
+            raise ValueError(f"`attribute` must be one of {', '.join(self.attributes)}, got {self.attribute}.")
+        return attributes[:, self.attributes.index(self.attribute)].clone()
+
+
+def read_celeba(folder: str, split: str, download: bool = False) -> Any:
+    """torchvision's CelebA, with one sentence for all that can be wrong with its files."""
+    inside = Path(folder, CelebA.base_folder)
+    try:
+        faces = CelebA(folder, split, download=download)
+    except Exception as error:  # A quota, a page in place of a file, files that do not fit each other.
+        failed = f"the download failed ({error}), so " if download else ""
+        raise FileNotFoundError(
+            f"{inside} {what_is_wrong(inside) or f'is not readable ({error})'}: {failed}fetch img_align_celeba.zip "
+            f"(unpacked, its folder is img_align_celeba) and the five text files by hand from {HOME}, and put them "
+            f"into {inside}."
+        ) from None
+    if not faces.filename:
+        raise ValueError(f"{inside}/list_eval_partition.txt has no image of the split {split}: fetch it from {HOME}.")
+    if not len(faces.filename) == len(faces.attr) or faces.attr.min() < 0 or faces.attr.max() > 1:
+        raise ValueError(f"{inside}/list_attr_celeba.txt does not fit the other files: fetch it from {HOME}.")
+    return faces
+
+
+def what_is_wrong(inside: Path) -> str:
+    """Which files are missing or are not those that were published."""
+    files = [(name, md5) for _, md5, name in CelebA.file_list if not name.endswith(".zip")]
+    missing = [name for name, _ in files if not (inside / name).is_file()]
+    damaged = [name for name, md5 in files if name not in missing and not check_integrity(inside / name, md5)]
+    missing += ["img_align_celeba"] * (not (inside / "img_align_celeba").is_dir())
+    parts = [f"has no {', '.join(missing)}"] * bool(missing) + [f"has damaged {', '.join(damaged)}"] * bool(damaged)
+    return " and ".join(parts)
