@@ -18,6 +18,7 @@ from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
+from torch.nn.utils.parametrizations import _SpectralNorm
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
@@ -400,11 +401,13 @@ class AdversarialModule(LightningModule, ABC):
         averages = itertools.chain(self.generator_ema.parameters(), self.generator_ema.buffers())
         latest = itertools.chain(self.generator.parameters(), self.generator.buffers())
         pairs = list(zip(averages, latest, strict=True))
-        floats = [pair for pair in pairs if pair[0].is_floating_point()]
+        # A mean of singular vectors is none, and would leave weights larger than their norm says.
+        vectors = {id(v) for m in self.generator.modules() if isinstance(m, _SpectralNorm) for v in m.buffers()}
+        copied = [not value.is_floating_point() or id(value) in vectors for _, value in pairs]  # counters, vectors
+        floats = [pair for pair, copy in zip(pairs, copied, strict=True) if not copy]
         torch._foreach_lerp_([average for average, _ in floats], [value for _, value in floats], 1 - decay)
-        for average, value in pairs:
-            if not average.is_floating_point():  # batch norm's counter of batches
-                average.copy_(value)
+        for average, value in itertools.compress(pairs, copied):
+            average.copy_(value)
 
     def _watch(self, terms: Terms) -> None:
         """Keeps the terms for the log, and stops the run if one is not finite.

@@ -16,6 +16,7 @@ from torch import nn
 
 from lightning_gans import GAN, WGANGP
 from lightning_gans.callbacks import NewestCheckpoint
+from lightning_gans.networks import SpectrallyNormalized
 from lightning_gans.objectives import LeastSquares
 from lightning_gans.randomness import mix
 from tests.conftest import Judge, Line, largest_difference, loader, make_comparable, tiny, trainer
@@ -345,3 +346,12 @@ def test_a_draw_takes_the_latents_it_is_given():
     with module.evaluating():
         assert torch.equal(drawn, module.generator(latent))
     assert not torch.equal(module.draw(batch, 0)["fake"], drawn)
+
+
+def test_the_average_has_the_singular_vectors_of_the_latest_weights(tmp_path):
+    """Their mean would be shorter than 1, and the weights then larger than their norm says."""
+    module = GAN(generator=SpectrallyNormalized(Line()), discriminator=Judge(), ema_halflife=0.1)
+    module.generator.latent_dim = 4
+    trainer(tmp_path, steps=8).fit(module, loader())
+    latest, average = (dict(network.named_buffers()) for network in (module.generator, module.generator_ema))
+    assert len(latest) == 2 and all(torch.equal(average[name], latest[name]) for name in latest)
