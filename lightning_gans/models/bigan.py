@@ -17,8 +17,8 @@ class BiGAN(AdversarialModule):
         L_D = loss of D(x, E(x)) as real and of D(G(z), z) as fake     (eq. 3)
         L_G,E = the same with real and fake swapped, which does not saturate     (section 3.4)
 
-    The latent is uniform on [-1, 1]. The authors' code steps all three networks at once; here G and E step first, since
-    a discriminator that has just stepped knows this very batch, and G then collapses (seen at a batch of 64).
+    The latent is uniform on [-1, 1]. The authors' code steps all three networks at once; here G and E step first, so
+    that, as there, they meet a discriminator that has not yet learned from this batch.
 
     Args:
         decoder: G; maps latents to images.
