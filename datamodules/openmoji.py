@@ -1,16 +1,37 @@
 """OpenMoji: the coloured emoji that the package ships."""
 
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Float32, Int64, UInt8
 from torch import Tensor
 
-from lightning_gans.datamodules.tensors import TensorDataModule, TensorImages
+from lightning_gans.datamodules.tensors import InMemory, TensorDataModule, TensorImages
 
 EMBEDDED = Path(__file__).parent / "embedded" / "openmoji_64.npz"
+
+
+class ImagePairs(InMemory):
+    """Pairs of images in memory, indexed by a whole batch at once.
+
+    Args:
+        image: The first of each pair, 0 for black to 255 for white.
+        other: The second.
+    """
+
+    def __init__(self, image: UInt8[Tensor, "n c h w"], other: UInt8[Tensor, "n k h w"]):
+        self.image = image
+        self.other = other
+
+    def __len__(self) -> int:
+        return len(self.image)
+
+    def __getitem__(self, index: Int64[Tensor, " b"]) -> tuple[Float32[Tensor, "b c h w"], Float32[Tensor, "b k h w"]]:
+        image, other = (part.index_select(0, index).float().div_(127.5).sub_(1) for part in (self.image, self.other))
+        return image, other
 
 
 class OpenMojiDataModule(TensorDataModule):
@@ -23,19 +44,41 @@ class OpenMojiDataModule(TensorDataModule):
     Args:
         size: Height and width in pixels; 16 and 32 are means of blocks of the 64 pixels of the original.
         batch_size: Images per batch and process.
+        target: What a batch holds beside the drawings. `group` is the label. `caption` is the number of the drawing, of
+            which `captions` says what it shows. `line` is the same drawing in black lines, (b, 1, h, w) in [-1, 1].
     """
 
-    def __init__(self, size: Literal[16, 32, 64] = 64, batch_size: int = 64):
+    def __init__(
+        self,
+        size: Literal[16, 32, 64] = 64,
+        batch_size: int = 64,
+        target: Literal["group", "caption", "line"] = "group",
+    ):
         super().__init__(batch_size)
         if size not in (16, 32, 64):
             raise ValueError(f"`size` must be 16, 32 or 64, got {size}.")
+        if target not in ("group", "caption", "line"):
+            raise ValueError(f"`target` must be group, caption or line, got {target}.")
         self.size = size
+        self.target = target
         self.reference = f"embedded OpenMoji 17, 2,186 drawings at {size}x{size}"
 
-    def load(self) -> tuple[TensorImages, TensorImages]:
+    @cached_property
+    def captions(self) -> list[str]:
+        """What each drawing shows, such as `grinning face with sweat`."""
         with np.load(EMBEDDED) as arrays:
-            image, label = torch.from_numpy(arrays["color"]), torch.from_numpy(arrays["group"]).long()
-        drawings = TensorImages(shrunk(image.permute(0, 3, 1, 2), self.size), label)
+            return arrays["caption"].tolist()
+
+    def load(self) -> tuple[InMemory, InMemory]:  # type: ignore[override]
+        with np.load(EMBEDDED) as arrays:
+            color, line, group = (torch.from_numpy(arrays[name]) for name in ("color", "line", "group"))
+        image = shrunk(color.permute(0, 3, 1, 2), self.size)
+        drawings: InMemory
+        if self.target == "line":
+            drawings = ImagePairs(image, shrunk(line[:, None], self.size))
+        else:
+            label = group.long() if self.target == "group" else torch.arange(len(image))
+            drawings = TensorImages(image, label)
         return drawings, drawings
 
 

@@ -61,6 +61,34 @@ def test_drawings_are_on_white():
     assert (corner == 255).all(1).float().mean() > 0.98
 
 
+def test_a_drawing_may_come_with_the_same_in_black_lines():
+    data = ready(target="line", batch_size=8)
+    image, line = next(iter(data.train_dataloader()))
+    assert image.shape == (8, 3, 64, 64) and line.shape == (8, 1, 64, 64) and line.dtype == torch.float32
+    image, line = data.training[torch.tensor([7, 5])]
+    with np.load(EMBEDDED / "openmoji_64.npz") as arrays:
+        expected = torch.from_numpy(arrays["line"][[7, 5], None]) / 127.5 - 1
+    torch.testing.assert_close(line, expected)
+    assert torch.equal(image, ready().training[torch.tensor([7, 5])][0])
+
+
+def test_a_drawing_may_come_with_the_number_of_its_caption():
+    data = ready(target="caption", batch_size=4)
+    image, number = next(iter(data.train_dataloader()))
+    assert number.dtype == torch.int64 and torch.equal(image, data.training[number][0])
+    assert data.captions[5] == "grinning face with sweat" and len(data.captions) == 2186
+    assert data.training.label.tolist() == list(range(2186))
+
+
+def test_each_target_has_a_name_in_a_cache_of_its_own():
+    assert len({ready(size=16, target=target).evaluation_name for target in ("group", "caption", "line")}) == 3
+
+
+def test_another_target_is_refused(untyped):
+    with pytest.raises(ValueError, match="`target` must be group, caption or line, got tags."):
+        OpenMojiDataModule(target="tags")
+
+
 def test_another_size_is_refused(untyped):
     with pytest.raises(ValueError, match="`size` must be 16, 32 or 64, got 48."):
         OpenMojiDataModule(size=48)
