@@ -13,7 +13,7 @@ import torch
 from lightning import LightningModule
 
 from lightning_gans.datamodules import MNISTDataModule
-from lightning_gans.networks import SpectrallyNormalized
+from lightning_gans.networks.spectral import spectral_norms
 from lightning_gans.penalties import input_gradient
 
 RESULTS = Path(__file__).parent / "results"
@@ -33,8 +33,7 @@ def main(path: str) -> None:
     between = torch.lerp(real, fake, torch.rand(PAIRS, 1, 1, 1)).requires_grad_()
     norms = input_gradient(module.discriminator(between), between).norm(dim=1)
     scores = {"gradient_norm": norms.mean().item(), "gradient_norm_std": norms.std().item()}
-    if isinstance(module.discriminator, SpectrallyNormalized):
-        layers = module.discriminator.norms().values()
+    if layers := spectral_norms(module.discriminator).values():
         scores["spectral_norm_farthest_from_1"] = max(layers, key=lambda norm: abs(norm - 1))
     out = {
         "recipe": recipe,

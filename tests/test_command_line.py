@@ -19,7 +19,7 @@ from PIL import Image
 
 from lightning_gans.__main__ import main
 from lightning_gans.messages import nearest, own_error
-from tests.conftest import RECIPES, reduced
+from tests.conftest import ALL_RECIPES, reduced
 
 
 class Run(NamedTuple):
@@ -95,7 +95,7 @@ def edited(recipe: str, place: str, value: Any) -> str:
 # Recipes.
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", ALL_RECIPES)
 def test_a_shipped_recipe_is_found_by_its_name(name, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as exit:
@@ -108,7 +108,7 @@ def test_a_shipped_recipe_is_found_by_its_name(name, tmp_path, monkeypatch, caps
 def test_an_unknown_recipe_lists_the_shipped_ones_and_the_nearest(refused):
     sentence = refused("fit", "--config", "dcgan_mnits", code=1)
     assert "got dcgan_mnits, the nearest is `dcgan_mnist`;" in sentence
-    assert f"shipped are {', '.join(RECIPES)}." in sentence
+    assert f"shipped are {', '.join(ALL_RECIPES)}." in sentence
 
 
 def test_a_word_that_is_like_nothing_has_no_nearest():

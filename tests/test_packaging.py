@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.conftest import RECIPES
+from tests.conftest import ALL_RECIPES
 
 ROOT = Path(__file__).parents[1]
 PARTS = ("lightning_gans", "callbacks", "datamodules", "configs", "pyproject.toml", "README.md", "LICENSE")
@@ -73,7 +73,7 @@ def test_the_wheel_holds_one_package(wheel):
 
 def test_the_wheel_holds_recipes_digits_weights_and_their_notices(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
-    expected = {f"lightning_gans/configs/{recipe}.yaml" for recipe in RECIPES}
+    expected = {f"lightning_gans/configs/{recipe}.yaml" for recipe in ALL_RECIPES}
     expected |= {f"lightning_gans/datamodules/embedded/{name}" for name in ("mnist_10k.npz", "MNIST_NOTICE.txt")}
     expected |= {"lightning_gans/metrics/digits.safetensors", "lightning_gans/py.typed"}
     assert expected <= names
@@ -102,7 +102,7 @@ def test_the_installed_package_works_beside_packages_of_the_same_names(installed
     package, facts, recipes = run(installed, code, elsewhere).splitlines()
     assert Path(package).is_relative_to(installed.parents[1])
     assert facts == "somebody else, somebody else, 10000"
-    assert recipes.split() == RECIPES
+    assert recipes.split() == ALL_RECIPES
 
 
 def test_the_installed_program_knows_the_shipped_recipes(installed, elsewhere):

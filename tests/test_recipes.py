@@ -6,10 +6,11 @@ import pytest
 import torch
 import yaml
 from lightning import LightningModule
+from PIL import Image
 
 import lightning_gans
 from lightning_gans.__main__ import main
-from tests.conftest import RECIPES, largest_difference, reduced
+from tests.conftest import LARGE_RECIPES, RECIPES, largest_difference, reduced
 
 
 @pytest.fixture(params=RECIPES)
@@ -36,3 +37,23 @@ def test_a_checkpoint_rebuilds_the_model_without_arguments(recipe, tmp_path):
     assert largest_difference(loaded.state_dict(), cli.model.state_dict()) == 0
     batch = next(iter(cli.datamodule.val_dataloader()))
     assert torch.equal(loaded.draw(batch, 1)["fake"], cli.model.draw(batch, 1)["fake"])
+
+
+@pytest.mark.parametrize("name", LARGE_RECIPES)
+def test_a_recipe_at_the_scale_of_its_paper_takes_two_steps_at_a_small_width(name, tmp_path):
+    path = Path(reduced(name, tmp_path, max_epochs=-1, max_steps=2, log_every_n_steps=1, strategy="auto"))
+    recipe = yaml.safe_load(path.read_text())
+    size, classes = recipe["data"]["init_args"].get("size", 32), 2
+    for i in range(16):  # in place of the data, which do not come with the package
+        picture = tmp_path / "data" / f"class_{i % classes}" / f"{i}.png"
+        picture.parent.mkdir(parents=True, exist_ok=True)
+        Image.effect_noise((size, size), 10 * i).convert("RGB").save(picture)
+    data = {"folder": str(tmp_path / "data"), "size": size, "batch_size": 8, "cache": None}
+    recipe["data"] = {"class_path": "ImageFolderDataModule", "init_args": data}
+    recipe["model"]["init_args"]["n_critic"] = 1
+    recipe["trainer"] |= {"sync_batchnorm": False}  # which needs a GPU
+    path.write_text(yaml.safe_dump(recipe))
+    cli = main(["fit", "--config", str(path)])
+    terms = {name: value for name, value in cli.trainer.callback_metrics.items() if "_loss/" in name}
+    assert {term.split("_loss/")[0] for term in terms} == {"discriminator", "generator"}
+    assert all(value.isfinite() for value in terms.values()) and cli.trainer.global_step == 2

@@ -238,8 +238,8 @@ class SelfAttention(nn.Module):
 
     def __init__(self, features: int):
         super().__init__()
-        self.query = nn.Conv2d(features, features // 8, 1, bias=False)
-        self.key = nn.Conv2d(features, features // 8, 1, bias=False)
+        self.query = nn.Conv2d(features, max(1, features // 8), 1, bias=False)
+        self.key = nn.Conv2d(features, max(1, features // 8), 1, bias=False)
         self.value = nn.Conv2d(features, features // 2, 1, bias=False)
         self.out = nn.Conv2d(features // 2, features, 1, bias=False)
         self.gamma = nn.Parameter(torch.zeros(()))

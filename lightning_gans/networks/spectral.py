@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
+from torch.nn.utils.parametrize import is_parametrized
 
 
 class SpectrallyNormalized(nn.Module):
@@ -27,11 +28,12 @@ class SpectrallyNormalized(nn.Module):
     def forward(self, *inputs: Tensor) -> Tensor:
         return self.network(*inputs)
 
-    @torch.no_grad()
-    def norms(self) -> dict[str, float]:
-        """The largest singular value of each layer's weight as it is used, by the layer's name."""
-        return {
-            name: torch.linalg.matrix_norm(module.weight.flatten(1), 2).item()
-            for name, module in self.network.named_modules()
-            if isinstance(module, nn.Linear | nn.Conv2d)
-        }
+
+@torch.no_grad()
+def spectral_norms(network: nn.Module) -> dict[str, float]:
+    """The largest singular value of the weight of each normalised layer as it is used, by the layer's name."""
+    return {
+        name: torch.linalg.matrix_norm(module.weight.flatten(1), 2).item()
+        for name, module in network.named_modules()
+        if isinstance(module, nn.Linear | nn.Conv2d) and is_parametrized(module, "weight")
+    }
