@@ -1,18 +1,20 @@
 """CelebA: 202,599 faces with 40 attributes."""
 
+import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
+import torch
 from torch import Tensor
 from torchvision.datasets import CelebA
 from torchvision.datasets.utils import check_integrity
 
 from lightning_gans.datamodules.decoding import Decoding
-from lightning_gans.datamodules.labels import image_names
 from lightning_gans.datamodules.pixel_cache import cached_images, fingerprint_of, fingerprint_of_files
 from lightning_gans.datamodules.tensors import TensorDataModule, TensorImages
 
 HOME = "http://mmlab.ie.cuhk.edu.hk/projects/CelebA.html"
+SPLITS = ("train", "valid", "test")  # as list_eval_partition.txt numbers them
 WIDTH = 178  # of the aligned images, which are 218 high
 
 
@@ -70,30 +72,39 @@ class CelebADataModule(TensorDataModule):
 
     def prepare_data(self) -> None:
         if self.download:
-            read_celeba(self.folder, "train", download=True)
+            read_celeba(self.folder, download=True)
         if self.cache is not None:  # one process of a machine decodes while the others wait
-            self.load()
+            self.setup("fit")
 
     def load(self) -> tuple[TensorImages, TensorImages]:
         root = Path(self.folder, CelebA.base_folder, "img_align_celeba").resolve()
-        training = self.read(root, "train")
-        return training, training if self.evaluation_split == "train" else self.read(root, self.evaluation_split)
-
-    def read(self, root: Path, split: str) -> TensorImages:
-        faces = read_celeba(self.folder, split)
+        faces = read_celeba(self.folder)
         self.attributes = tuple(name for name in faces.attr_names if name)
-        present = set(image_names(root))
+        lines = (root.parent / "list_eval_partition.txt").read_text().splitlines()
+        split_of = dict(line.split()[:2] for line in lines if line.strip())
+        splits = [SPLITS[int(split_of[name])] for name in faces.filename]
+        present = set(os.listdir(root))
         if missing := [name for name in faces.filename if name not in present]:
             raise FileNotFoundError(
-                f"{root} lacks {len(missing)} of the {len(faces.filename)} images of the {split} split, first "
-                f"{missing[0]}: unpack img_align_celeba.zip of {HOME} again."
+                f"{root} lacks {len(missing):,} of the {len(faces.filename):,} images of list_eval_partition.txt, "
+                f"first {missing[0]}: unpack img_align_celeba.zip of {HOME} again."
             )
+        training = self.read(root, faces, splits, "train")
+        evaluation = self.evaluation_split
+        return training, training if evaluation == "train" else self.read(root, faces, splits, evaluation)
+
+    def read(self, root: Path, faces: CelebA, splits: list[str], split: str) -> TensorImages:
+        index = [number for number, of in enumerate(splits) if of == split]
+        if not index:
+            path = root.parent / "list_eval_partition.txt"
+            raise ValueError(f"{path} has no image of the split {split}: fetch it from {HOME}.")
+        names = [faces.filename[number] for number in index]
         return cached_images(
             self.cache,
             f"celeba-{split}-{fingerprint_of(root)}-crop{self.decoding.crop}",
-            fingerprint_of_files(root, faces.filename),
-            lambda: ((str(root / name), root / name) for name in faces.filename),
-            self.label(faces.attr),
+            fingerprint_of_files(root, names),
+            lambda: ((str(root / name), root / name) for name in names),
+            self.label(faces.attr[torch.tensor(index)]),
             self.decoding,
         )
 
@@ -105,11 +116,11 @@ class CelebADataModule(TensorDataModule):
         return attributes[:, self.attributes.index(self.attribute)].clone()
 
 
-def read_celeba(folder: str, split: str, download: bool = False) -> Any:
+def read_celeba(folder: str, download: bool = False) -> CelebA:
     """torchvision's CelebA, with one sentence for all that can be wrong with its files."""
     inside = Path(folder, CelebA.base_folder)
     try:
-        faces = CelebA(folder, split, download=download)
+        faces = CelebA(folder, "all", download=download)
     except Exception as error:  # A quota, a page in place of a file, files that do not fit each other.
         failed = f"the download failed ({error}), so " if download else ""
         raise FileNotFoundError(
@@ -117,10 +128,9 @@ def read_celeba(folder: str, split: str, download: bool = False) -> Any:
             f"(unpacked, its folder is img_align_celeba) and the five text files by hand from {HOME}, and put them "
             f"into {inside}."
         ) from None
-    if not faces.filename:
-        raise ValueError(f"{inside}/list_eval_partition.txt has no image of the split {split}: fetch it from {HOME}.")
-    if not len(faces.filename) == len(faces.attr) or faces.attr.min() < 0 or faces.attr.max() > 1:
-        raise ValueError(f"{inside}/list_attr_celeba.txt does not fit the other files: fetch it from {HOME}.")
+    if len(faces.filename) != len(faces.attr):
+        rows = f"{len(faces.attr):,} images, list_eval_partition.txt {len(faces.filename):,}"
+        raise ValueError(f"{inside}/list_attr_celeba.txt has {rows}: fetch both from {HOME}.")
     return faces
 
 

@@ -63,7 +63,7 @@ class ImageFolderDataModule(TensorDataModule):
 
     def prepare_data(self) -> None:
         if self.cache is not None:  # one process of a machine decodes while the others wait
-            self.load()
+            self.setup("fit")
 
     def load(self) -> tuple[TensorImages, TensorImages]:
         training, classes = self.read(self.folder, self.labels)

@@ -12,12 +12,10 @@ def image_names(folder: Path) -> list[str]:
     names = []
     for root, folders, files in os.walk(folder, followlinks=True):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        inside = Path(root).relative_to(folder)
-        names += [
-            (inside / name).as_posix()
-            for name in files
-            if name.lower().endswith(IMG_EXTENSIONS) and not name.startswith(".")
-        ]
+        inside = Path(root).relative_to(folder).as_posix()
+        prefix = "" if inside == "." else f"{inside}/"
+        images = (name for name in files if name.lower().endswith(IMG_EXTENSIONS) and not name.startswith("."))
+        names += [f"{prefix}{name}" for name in images]
     if not names:
         raise ValueError(f"{folder} holds no image: expected files that end in {', '.join(IMG_EXTENSIONS)}.")
     return sorted(names, key=lambda name: name.split("/"))

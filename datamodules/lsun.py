@@ -61,7 +61,7 @@ class LSUNDataModule(TensorDataModule):
 
     def prepare_data(self) -> None:
         if self.cache is not None:  # one process of a machine decodes while the others wait
-            self.load()
+            self.setup("fit")
 
     def load(self) -> tuple[TensorImages, TensorImages]:
         training = self.read("train")

@@ -74,7 +74,7 @@ def cached_images(
                     write(path, fingerprint, shape, decoded(sources(), count, decoding))
         except OSError as error:
             raise OSError(f"{folder} cannot hold the decoded images ({error}): choose another `cache`.") from None
-    return CachedImages(mapped(path), label, fingerprint)
+    return CachedImages(mapped(path, fingerprint), label, fingerprint)
 
 
 def fingerprint_of(*facts: object) -> str:
@@ -84,7 +84,7 @@ def fingerprint_of(*facts: object) -> str:
 
 def fingerprint_of_files(folder: Path, names: Iterable[str]) -> str:
     """Of the names of files in a folder, their sizes and when they were last changed."""
-    stats = ((name, os.stat(folder / name)) for name in names)
+    stats = ((name, os.stat(f"{folder}/{name}")) for name in names)
     return fingerprint_of(*(f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in stats))
 
 

@@ -76,9 +76,11 @@ def kept_fingerprint(path: Path) -> str | None:
     return opened(path)[0].get("fingerprint") if path.exists() else None
 
 
-def mapped(path: Path) -> UInt8[Tensor, "n c h w"]:
+def mapped(path: Path, fingerprint: str) -> UInt8[Tensor, "n c h w"]:
     """The images, of which only what is indexed is read; they must not be written to."""
     facts, shape = opened(path)
+    if facts.get("fingerprint") != fingerprint:
+        raise ValueError(f"The images of {path} have changed since they were listed: start again.")
     pixels = np.memmap(path, np.uint8, "r", HEADER)
     if str(checksum(pixels)) != facts.get("checksum"):
         raise damaged(path)

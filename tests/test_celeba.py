@@ -142,9 +142,7 @@ def test_a_download_over_the_quota_ends_in_a_sentence(tmp_path, monkeypatch):
 def test_an_interrupted_unpacking_is_refused(folder):
     for name in NAMES[3:5]:
         (folder / "celeba" / "img_align_celeba" / name).unlink()
-    sentence = (
-        r"img_align_celeba lacks 2 of the 5 images of the train split, first 000004\.jpg: unpack img_align_celeba\.z"
-    )
+    sentence = r"img_align_celeba lacks 2 of the 9 images of list_eval_partition\.txt, first 000004\.jpg: unpack img_a"
     with pytest.raises(FileNotFoundError, match=sentence):
         ready(folder)
 
@@ -171,7 +169,8 @@ def test_a_wrong_count_of_rows_is_refused(folder, monkeypatch, rows):
     lines = [f"{name} 0" for name in [*NAMES, "000010.jpg"][:rows]]
     write(folder / "celeba", "list_eval_partition.txt", lines)
     expect(folder / "celeba", monkeypatch)
-    with pytest.raises(FileNotFoundError, match=r"celeba is not readable \(.*\): fetch img_align_celeba\.zip"):
+    sentence = rf"list_attr_celeba\.txt has 9 images, list_eval_partition\.txt {rows}: fetch both from http"
+    with pytest.raises(ValueError, match=sentence):
         ready(folder)
 
 
@@ -180,3 +179,11 @@ def test_a_wrong_size_or_crop_is_refused(folder):
         ready(folder, size=512)
     with pytest.raises(ValueError, match="`crop` must be from 1 to 178, the width of the images, got 218."):
         ready(folder, crop=218)
+
+
+def test_rows_of_unequal_length_are_refused(folder, monkeypatch):
+    path = folder / "celeba" / "list_attr_celeba.txt"
+    path.write_text(path.read_text()[:-20])
+    expect(folder / "celeba", monkeypatch)
+    with pytest.raises(FileNotFoundError, match=r"celeba is not readable \(.*\): fetch img_align_celeba\.zip"):
+        ready(folder)

@@ -9,6 +9,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from PIL import Image
 
 from lightning_gans.datamodules import ImageFolderDataModule
+from lightning_gans.datamodules.tensors import TrainingBatches
 from tests import conftest
 from tests.test_datamodules import Witness
 
@@ -247,6 +248,16 @@ def test_both_folders_may_have_files_of_labels(pair):
 def test_a_missing_evaluation_folder_is_refused(pair):
     with pytest.raises(FileNotFoundError, match="`evaluation_folder` must be an existing folder of images, got none"):
         ready(pair[0], evaluation_folder="none")
+
+
+def test_two_processes_read_the_images_of_one(pair):
+    data = ready(pair[0], cache=str(pair[0].parent / "cache"))
+    (pair[0] / "bee" / "2.png").write_bytes((pair[0] / "bee" / "1.png").read_bytes())
+    data = ready(pair[0], cache=str(pair[0].parent / "cache"))
+    (one,) = [data.training[index][1] for index in TrainingBatches(data.training, 4)]
+    shares = [next(iter(TrainingBatches(data.training, 2, 2, rank))) for rank in (0, 1)]
+    assert torch.equal(torch.cat([data.training[index][1] for index in shares]), one)
+    assert sorted(one.tolist()) == [0, 1, 1, 2]
 
 
 # With a trainer

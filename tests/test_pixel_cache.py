@@ -201,6 +201,17 @@ def test_a_damaged_file_is_refused(damage, folder, cache):
         ready(folder, cache)
 
 
+def test_images_that_another_process_has_changed_meanwhile_are_refused(folder, cache, monkeypatch):
+    ready(folder, cache)
+    monkeypatch.setattr(pixel_cache, "kept_fingerprint", lambda path: pixel_cache.fingerprint_of("of before"))
+    monkeypatch.setattr(pixel_cache, "write", lambda *_: None)
+    with pytest.raises(
+        ValueError, match=r"The images of .*\.pixels have changed since they were listed: start again\."
+    ):
+        (folder / "0.png").unlink()
+        ready(folder, cache)
+
+
 @pytest.mark.parametrize("place", [0, 10_000_000, 19_999_999])
 def test_the_checksum_of_a_large_file_reads_all_over_it(place):
     pixels = np.zeros(20_000_000, np.uint8)
