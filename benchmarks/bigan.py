@@ -29,9 +29,10 @@ from torchvision.utils import make_grid
 
 from lightning_gans import BiGAN
 from lightning_gans.__main__ import main as program
-from lightning_gans.callbacks.nearest_neighbor import nearest_neighbors, points_of
+from lightning_gans.callbacks.nearest_neighbor_accuracy import points_of
 from lightning_gans.callbacks.sample_grid import to_uint8
 from lightning_gans.datamodules import MNISTDataModule
+from lightning_gans.metrics import nearest
 from lightning_gans.networks import BiGANEncoder
 
 ROOT = Path(__file__).parent.parent
@@ -62,8 +63,8 @@ def measure(data: MNISTDataModule, encode: Callable[[Tensor], Tensor]) -> float:
     points = points_of(training, torch.arange(len(training)), encode, torch.device("cpu"))
     chosen = torch.arange(len(evaluation))
     queries = points if same else points_of(evaluation, chosen, encode, torch.device("cpu"))
-    nearest = nearest_neighbors(queries, points, chosen if same else None)
-    return (training.label[nearest] == evaluation.label).double().mean().item()
+    index = nearest(queries, points, chosen if same else None)[1]
+    return (training.label[index] == evaluation.label).double().mean().item()
 
 
 def draw(module: BiGAN, data: MNISTDataModule, path: Path) -> None:

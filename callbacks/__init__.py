@@ -7,7 +7,7 @@ from lightning_gans.callbacks.latent_arithmetic import LatentArithmetic as Laten
 from lightning_gans.callbacks.latent_interpolation import LatentInterpolation as LatentInterpolation
 from lightning_gans.callbacks.linear_probe import LinearProbe as LinearProbe
 from lightning_gans.callbacks.metrics import GenerativeMetrics as GenerativeMetrics
-from lightning_gans.callbacks.nearest_neighbor import NearestNeighborAccuracy as NearestNeighborAccuracy
+from lightning_gans.callbacks.nearest_neighbor_accuracy import NearestNeighborAccuracy as NearestNeighborAccuracy
 from lightning_gans.callbacks.nearest_neighbours import NearestNeighbours as NearestNeighbours
 from lightning_gans.callbacks.newest_checkpoint import NewestCheckpoint as NewestCheckpoint
 from lightning_gans.callbacks.progress_bar import ProgressBar as ProgressBar

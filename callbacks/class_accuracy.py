@@ -6,7 +6,7 @@ from jaxtyping import Float, Int64
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from lightning_gans.callbacks.score_card import gather_rows
+from lightning_gans.callbacks.score_card import gather_rows, reference_of
 from lightning_gans.callbacks.scorer import Scored, Scorer
 
 
@@ -40,7 +40,7 @@ class ClassAccuracy(Scorer):
         name = "matched_accuracy" if self.matching else "accuracy"
         return {name: right / len(label)}, {
             "classifier": f"{type(pl_module).__name__}.classify, last weights, eval mode",
-            "reference": getattr(trainer.datamodule, "reference", f"{stage} dataloader"),
+            "reference": reference_of(trainer, stage),
             "num_images": len(label),
             "generator": "draws nothing",
         }

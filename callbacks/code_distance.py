@@ -5,7 +5,7 @@ from typing import Any
 from torch import Tensor
 
 from lightning_gans.adversarial import as_batch
-from lightning_gans.callbacks.score_card import gather_rows
+from lightning_gans.callbacks.score_card import gather_rows, reference_of
 from lightning_gans.callbacks.scorer import Scored, Scorer
 from lightning_gans.metrics.frechet import frechet_distance
 from lightning_gans.randomness import seeded
@@ -36,7 +36,7 @@ class CodeDistance(Scorer):
             prior = pl_module.latent(len(codes))
         return {"code_distance": frechet_distance(codes, prior)}, {
             "distance": "squared Frechet distance of normal distributions with the means and covariances",
-            "reference": getattr(trainer.datamodule, "reference", f"{stage} dataloader"),
+            "reference": reference_of(trainer, stage),
             "num_codes": len(codes),
             "num_draws": len(prior),
             "prior_seed": SEED,

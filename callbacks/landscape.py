@@ -74,7 +74,7 @@ class Landscape(Scorer):
         fake = pl_module.draw(real, mix(self.seed))["fake"]
         scores = gaussian_modes(fake, data.centers.to(fake), data.std, self.min_count)
         folder = results_folder(trainer) / "samples"  # a broadcast: on every process
-        if self.size and trainer.is_global_zero:
+        if self.size and trainer.is_global_zero and not trainer.fast_dev_run:
             folder.mkdir(parents=True, exist_ok=True)
             picture = draw_landscape(pl_module.discriminator, real, fake, self.size)
             path = folder / f"landscape_{pl_module.images_seen / 1000:09.3f}kimg.png"

@@ -23,6 +23,7 @@ from lightning_gans.callbacks.pictures import mosaic
 from lightning_gans.callbacks.score_card import gather_rows
 from lightning_gans.callbacks.scorer import Scored
 from lightning_gans.metrics.features import fingerprint
+from lightning_gans.metrics.float64 import as_float64
 from lightning_gans.metrics.perceptual import Distance, FeatureDistance, lerp, path_steps, slerp, trimmed_mean
 from lightning_gans.randomness import global_seed, mix, seeded
 
@@ -100,7 +101,7 @@ class LatentInterpolation(FirstBatchScorer):
         none = [torch.empty(0, device=pl_module.device)]  # of a process that got no chunk
         scores = {
             "perceptual_path_length": trimmed_mean(gather_rows(none + paths, trainer)),
-            "largest_step": gather_rows(none + walks, trainer).double().mean().item(),
+            "largest_step": as_float64(gather_rows(none + walks, trainer)).mean().item(),
         }
         network = getattr(self.distance, "network", None)
         return scores, {

@@ -80,8 +80,8 @@ class LinearProbe(Scorer):
             accuracy = 0.0
             if trainer.is_global_zero:
                 svm = make_pipeline(StandardScaler(), LinearSVC(C=self.svm_c, dual=len(x) < x.shape[1], random_state=0))
-                svm.fit(x.double().cpu().numpy(), training.label.numpy())
-                accuracy = float(svm.score(x_test.double().cpu().numpy(), evaluation.label.numpy()))
+                svm.fit(x.cpu().double().numpy(), training.label.numpy())
+                accuracy = float(svm.score(x_test.cpu().double().numpy(), evaluation.label.numpy()))
             scores[f"linear_probe_{space}"] = trainer.strategy.broadcast(accuracy)
         same = evaluation is not trainer.datamodule.evaluation
         return scores, {

@@ -6,23 +6,36 @@ from typing import Any
 
 import torch
 from lightning import LightningModule, Trainer
+from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from torch import Tensor, nn
 
 from lightning_gans.adversarial import as_batch
-from lightning_gans.callbacks.score_card import gather_rows
+from lightning_gans.callbacks.score_card import gather_rows, own_data, reference_of
 from lightning_gans.callbacks.scorer import Scored, Scorer
-from lightning_gans.metrics import scores as protocol_of
 from lightning_gans.metrics.cache import cache_folder, cache_path, load_seen, save_seen
 from lightning_gans.metrics.features import Network, feature_network, fingerprint, see
+from lightning_gans.metrics.float64 import as_float64
 from lightning_gans.metrics.perceptual import Distance
-from lightning_gans.metrics.scores import SCORES, Seen, compute_scores, find_score
+from lightning_gans.metrics.scores import (
+    INCEPTION_SCORE_SPLITS,
+    KID_SUBSETS,
+    SCORES,
+    SEED,
+    Seen,
+    compute_scores,
+    find_score,
+    kid_subset_size,
+)
 from lightning_gans.randomness import global_seed, mix
 
+BY_CLASS = ("class_shares", "class_accuracy")  # of a network whose classes are the data's
 QUICK = ("fid", "kid", "inception_score", "class_shares", "class_accuracy")
 
 
 class RealFeatures:
-    """What a feature network sees in the evaluation images, once per stage, kept in a file where they have a name.
+    """What a feature network sees in the evaluation images, once per stage, kept in a file where all have names.
+
+    Images have a name in a data module with `evaluation_name`, a network has one by its `weights_hash`.
 
     Args:
         network: The feature network.
@@ -37,7 +50,17 @@ class RealFeatures:
 
     def begin(self, stage: str, trainer: Any) -> None:
         self._parts = []
-        if stage not in self.seen and (path := self._path(stage, trainer)) and (found := load_seen(path)):
+        if stage in self.seen or not (path := self._path(stage, trainer)):
+            return
+        found, problem = None, ""
+        try:
+            found = load_seen(path, len(own_data(trainer).evaluation))
+        except ValueError as error:
+            problem = str(error)
+        agree = trainer.strategy.reduce_boolean_decision  # each process has its own look at the folder
+        if not agree(not problem):
+            raise ValueError(problem or "Another process refused the cached features: its sentence is in its log.")
+        if agree(found is not None) and found is not None:
             self.seen[stage] = found
 
     def add(self, stage: str, batch: Any) -> None:
@@ -56,14 +79,26 @@ class RealFeatures:
                 save_seen(path, self.seen[stage])
         return self.seen[stage].to(trainer.strategy.root_device)
 
+    def protocol(self, stage: str, trainer: Any, num_fake: int) -> dict[str, Any]:
+        """What a score owes to network and images."""
+        return {
+            "features": type(self.network).__name__,
+            "features_hash": fingerprint(self.network),
+            "reference": reference_of(trainer, stage),
+            "num_real": len(self.seen[stage].features),
+            "num_fake": num_fake,
+            "images": "8 bits per channel, shown to the network in [-1, 1]",
+            "resize": getattr(self.network, "resize", "none"),
+        }
+
     def _path(self, stage: str, trainer: Any) -> Path | None:
-        data = trainer.datamodule
-        name: tuple[str, str, int, str] | None = getattr(data, "evaluation_name", None)
+        name: tuple[str, str, int, str] | None = getattr(own_data(trainer), "evaluation_name", None)
         limit = trainer.limit_val_batches if stage == "validation" else trainer.limit_test_batches
         everything = isinstance(limit, float) and limit == 1.0 and not trainer.overfit_batches  # 1 is one batch
-        if self.folder is None or name is None or not everything:
+        network = getattr(self.network, "weights_hash", None)
+        if self.folder is None or name is None or network is None or not everything:
             return None
-        return cache_path(self.folder, *name, network=f"{type(self.network).__name__}-{fingerprint(self.network)}")
+        return cache_path(self.folder, *name, network=f"{type(self.network).__name__}-{network}")
 
 
 class GenerativeMetrics(Scorer):
@@ -98,10 +133,13 @@ class GenerativeMetrics(Scorer):
             It replaces the trainer's own interval in batches or epochs; null leaves that as it is. A time-based
             `val_check_interval` of the trainer goes before it.
         scores: names of scores at validations; null takes the quick ones that network and labels allow.
-        test_scores: names of scores at a test; null takes all that network and labels allow.
+        test_scores: names of scores at a test; null takes all that network and labels allow, of which class shares and
+            accuracy need a network whose `has_data_classes` says that its classes are the data's.
         distance: of two image batches, (b,), for `diversity`, such as `lightning_gans.metrics.LPIPS`; null has none.
         cache: folder for what the network sees in real images of a data module that names them; `default` is
-            `lightning-gans` in the user's folder for caches, null keeps it for a run only.
+            `lightning-gans` in the user's folder for caches, null keeps it for a run only. A network is known by its
+            `weights_hash`; what one without sees is kept for a run only.
+        prefix: goes before the name of each score, for a second feature network in the same run.
     """
 
     def __init__(
@@ -112,6 +150,7 @@ class GenerativeMetrics(Scorer):
         test_scores: Sequence[str] | None = None,
         distance: nn.Module | Distance | None = None,
         cache: str | None = "default",
+        prefix: str = "",
     ) -> None:
         if every_kimg is not None and every_kimg <= 0:
             raise ValueError(f"`every_kimg` must be above 0, got {every_kimg}.")
@@ -122,8 +161,15 @@ class GenerativeMetrics(Scorer):
         self.named = {"validation": scores, "test": test_scores}
         self.distance = distance
         self.cache = cache
+        self.prefix = prefix
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        others: Any = trainer.callbacks  # type: ignore[attr-defined]
+        if sum(isinstance(other, GenerativeMetrics) and other.prefix == self.prefix for other in others) > 1:
+            raise ValueError(
+                f"`prefix` must differ between the run's `GenerativeMetrics`, whose scores have one name each, got "
+                f"{self.prefix!r} twice."
+            )
         self.network.to(trainer.strategy.root_device)
         if isinstance(self.distance, nn.Module):
             self.distance.to(trainer.strategy.root_device)
@@ -170,22 +216,36 @@ class GenerativeMetrics(Scorer):
         parts = {name: gather_rows(part, trainer) for name, part in self._parts.items() if part}
         diversity = parts.pop("diversity", None)
         fake = Seen(**parts)
-        names = self.named[stage] or [
-            name for name, score in SCORES.items() if score.possible(real, fake) and (stage == "test" or name in QUICK)
-        ]
-        scores = compute_scores(names, real, fake)
-        if diversity is not None:
-            scores["diversity"] = diversity.double().mean().item()
-        return scores, {
-            "features": type(self.network).__name__,
-            "features_hash": fingerprint(self.network),
-            "reference": getattr(trainer.datamodule, "reference", f"{stage} dataloader"),
-            "num_real": len(real.features),
-            "num_fake": len(fake.features),
-            "images": "8 bits per channel, shown to the network in [-1, 1]",
-            "resize": getattr(self.network, "resize", "none"),
-            "kid_subsets": protocol_of.KID_SUBSETS,
-            "kid_subset_size": min(protocol_of.KID_SUBSET_SIZE, len(real.features), len(fake.features)),
-            "inception_score_splits": protocol_of.INCEPTION_SCORE_SPLITS,
-            "subset_seed": protocol_of.SEED,
+        names = self.named[stage]
+        scores = self._possible_scores(stage, real, fake) if names is None else compute_scores(names, real, fake)
+        protocol = self.real.protocol(stage, trainer, len(fake.features)) | {
+            "kid_subsets": f"{KID_SUBSETS} of {kid_subset_size(len(real.features), len(fake.features))}, seed {SEED}",
+            "inception_score_splits": f"{INCEPTION_SCORE_SPLITS}, seed {SEED}",
+            "neighbors": "3 for precision and recall, 5 for density and coverage",
         }
+        if diversity is not None:
+            scores["diversity"] = as_float64(diversity).mean().item()
+            network = getattr(self.distance, "network", None)
+            protocol["diversity_distance"] = " of ".join(
+                [type(self.distance).__name__]
+                + ([f"{type(network).__name__} {fingerprint(network)}"] if isinstance(network, nn.Module) else [])
+            )
+        if not any(name.startswith("kid") for name in scores):
+            del protocol["kid_subsets"]
+        if "inception_score" not in scores:
+            del protocol["inception_score_splits"]
+        if not {"precision", "density"} & set(scores):
+            del protocol["neighbors"]
+        return {self.prefix + name: score for name, score in scores.items()}, protocol
+
+    def _possible_scores(self, stage: str, real: Seen, fake: Seen) -> dict[str, float]:
+        """All that can be had of this stage, with a warning for what these images do not allow."""
+        scores: dict[str, float] = {}
+        for name, score in SCORES.items():
+            named = name not in BY_CLASS or getattr(self.network, "has_data_classes", False)
+            if named and score.possible(real, fake) and (stage == "test" or name in QUICK):
+                try:
+                    scores |= compute_scores([name], real, fake)
+                except ValueError as error:
+                    rank_zero_warn(f"The score {name} is left out: {error}")
+        return scores

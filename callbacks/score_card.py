@@ -72,7 +72,7 @@ def record_scores(
 def results_folder(trainer: Any) -> Path:
     """The run's folder; of a test the one that its checkpoint came from."""
     folder = Path(trainer.log_dir or trainer.default_root_dir)
-    if trainer.testing and trainer.ckpt_path:
+    if trainer.state.fn in ("test", "validate") and trainer.ckpt_path:
         folder = Path(trainer.ckpt_path).parent
         folder = folder.parent if folder.name == "checkpoints" else folder
     return folder
@@ -81,7 +81,10 @@ def results_folder(trainer: Any) -> Path:
 def command() -> str:
     """The command line of this process, in the words of a user."""
     program = Path(sys.argv[0])
-    start = ["python", "-m", program.parent.name] if program.name == "__main__.py" else [program.name]
+    if program.name == "__main__.py":
+        start = ["python", "-m", program.parent.name]
+    else:
+        start = ["python", sys.argv[0]] if program.suffix == ".py" else [program.name]
     return shlex.join(start + sys.argv[1:])
 
 
@@ -98,6 +101,19 @@ def in_words(entry: Entry) -> str:
     return "\n".join([title, *lines, card])
 
 
+def own_data(trainer: Any) -> Any:
+    """The data module, if it is what is being evaluated on, and not loaders handed in by themselves; else None."""
+    loop = {"validate": trainer.validate_loop, "test": trainer.test_loop}.get(
+        trainer.state.fn, trainer.fit_loop.epoch_loop.val_loop
+    )
+    return trainer.datamodule if loop._data_source.instance is trainer.datamodule else None
+
+
+def reference_of(trainer: Any, stage: str) -> str:
+    """What names the real images of a score."""
+    return getattr(own_data(trainer), "reference", f"{stage} dataloader")
+
+
 def gather_rows(parts: list[Tensor], trainer: Any) -> Tensor:
     """Rows of all processes, also where their numbers differ."""
     rows = torch.cat(parts)
@@ -108,7 +124,9 @@ def append_entry(path: Path, entry: Entry) -> None:
     """Adds an entry to a JSON list, in place of one of the same key; the file is whole at every moment."""
 
     def key(entry: Entry) -> tuple:
-        return entry.get("scorer"), entry["stage"], entry["step"]
+        protocol = entry.get("protocol", {})  # fewer images, or others, make another score
+        counts = tuple(protocol.get(name) for name in ("reference", "num_real", "num_fake"))
+        return entry.get("scorer"), entry["stage"], entry["step"], *counts
 
     entries = json.loads(path.read_text()) if path.exists() else []
     entries = [old for old in entries if key(old) != key(entry)] + [entry]

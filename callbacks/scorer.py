@@ -35,7 +35,8 @@ class Scorer(Callback):
     def record(self, stage: str, trainer: Any, pl_module: Any) -> None:
         """Scores now, and keeps the scores."""
         scores, protocol = self.score(stage, trainer, pl_module)
-        self._entry = record_scores(type(self).__name__, trainer, pl_module, stage, scores, protocol)
+        name = type(self).__name__ + (f" {prefix}" if (prefix := getattr(self, "prefix", "")) else "")
+        self._entry = record_scores(name, trainer, pl_module, stage, scores, protocol)
 
     def _finish(self, stage: str, trainer: Any, pl_module: Any) -> None:
         if stage in self.stages and not trainer.sanity_checking:
@@ -78,6 +79,10 @@ class Scorer(Callback):
 
     def on_fit_end(self, trainer: Trainer, pl_module: Any) -> None:
         self._print(trainer)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: Any) -> None:
+        if trainer.state.fn == "validate":  # by itself, not in between
+            self._print(trainer)
 
     def on_test_end(self, trainer: Trainer, pl_module: Any) -> None:
         self._print(trainer)

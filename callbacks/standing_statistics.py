@@ -12,6 +12,8 @@ from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from lightning_gans.adversarial import as_batch
+from lightning_gans.callbacks.score_card import gather_rows
+from lightning_gans.metrics.float64 import as_float64
 from lightning_gans.randomness import global_seed, mix, seeded
 
 
@@ -48,7 +50,11 @@ class StandingStatistics(Callback):
 
     def _take(self, trainer: Any, pl_module: Any, loaders: Any) -> None:
         with pl_module.averaged():
-            norms = [module for module in pl_module.generator.modules() if isinstance(module, _BatchNorm)]
+            norms = [
+                module
+                for module in pl_module.generator.modules()
+                if isinstance(module, _BatchNorm) and module.track_running_stats
+            ]
         if not norms:
             raise ValueError(
                 f"`StandingStatistics` needs a generator with batch norm, and that of {type(pl_module).__name__} has "
@@ -59,23 +65,23 @@ class StandingStatistics(Callback):
         ]
         pl_module.standing_batches = self.num_batches
         for norm in norms:
-            norm.reset_running_stats()
-            norm.momentum = None  # the mean over all batches
+            norm.momentum = 1.0  # the last batch alone
+        rows, places = [], []
         with isolate_rng(), pl_module.evaluating():
             for norm in norms:
                 norm.train()
-            count = 0
             for index, batch in self._batches(trainer, loaders):
                 with seeded(mix(global_seed(), index, 2), pl_module.device):
                     pl_module.samples(batch)
-                count += 1
-            for norm in norms:
-                norm.eval()
+                rows.append(torch.cat([part for norm in norms for part in statistics(norm)])[None])
+                places.append(torch.tensor([index], device=pl_module.device))
+        everyone, order = gather_rows(rows, trainer), gather_rows(places, trainer).argsort()
+        means = as_float64(everyone)[order].mean(0)  # in one order, so that it is the same on any number of processes
+        parts = [part for norm in norms for part in statistics(norm)]
+        for part, mean in zip(parts, means.split([len(part) for part in parts]), strict=True):
+            part.copy_(mean)
         for norm in norms:
-            for statistic in (norm.running_mean, norm.running_var):
-                assert statistic is not None
-                total = trainer.strategy.reduce(torch.stack([*(statistic * count), statistic.new_tensor(count)]), "sum")
-                statistic.copy_(total[:-1] / total[-1])
+            norm.eval()
 
     def _batches(self, trainer: Any, loaders: Any) -> Iterator[tuple[int, Any]]:
         """This process's share of the first evaluation batches, with their places among those of all processes."""
@@ -91,3 +97,9 @@ class StandingStatistics(Callback):
             for name, buffer in norm.named_buffers():
                 buffer.copy_(buffers[name])
         self._kept = []
+
+
+def statistics(norm: _BatchNorm) -> tuple[Tensor, Tensor]:
+    """Its running mean and variance."""
+    assert norm.running_mean is not None and norm.running_var is not None
+    return norm.running_mean, norm.running_var

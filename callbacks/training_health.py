@@ -11,7 +11,7 @@ from torch.nn.utils import get_total_norm
 from torch.nn.utils.rnn import pad_sequence
 
 from lightning_gans.adversarial import Batch, as_batch
-from lightning_gans.callbacks.score_card import gather_rows
+from lightning_gans.callbacks.score_card import gather_rows, results_folder
 from lightning_gans.metrics import health
 from lightning_gans.objectives import Logits, Objective, Scalar
 from lightning_gans.randomness import mix, seeded
@@ -22,6 +22,8 @@ IMAGES_PER_CLASS = 4  # on average among the images looked at; with fewer, class
 
 class TrainingHealth(Callback):
     """Warns of what goes wrong with GANs as they train, once each, and logs the numbers as `health/<name>`.
+
+    The warnings are kept in `health.txt` in the run's folder, too.
 
     A warning needs a number to be out of its limit in `patience` looks in a row, an exploding gradient in one. Numbers
     are those of all processes together. The logits are those of the variant's `objective`, noted as its loss is
@@ -214,7 +216,18 @@ class TrainingHealth(Callback):
         for name, sentence in health.findings(self._looks, self.limits, self.patience):
             if name not in self._warned and (self._is_warm(pl_module) or name.startswith("exploding/")):
                 self._warned.append(name)
-                rank_zero_warn(f"{sentence} (Seen after {pl_module.images_seen / 1000:g} thousand images.)")
+                sentence += f" (Seen after {pl_module.images_seen / 1000:g} thousand images.)"
+                rank_zero_warn(sentence)
+                keep_sentence(trainer, sentence)
+
+
+def keep_sentence(trainer: Any, sentence: str) -> None:
+    """Adds a line to `health.txt` in the run's folder."""
+    folder = results_folder(trainer)  # a broadcast: on every process
+    if trainer.is_global_zero and not trainer.fast_dev_run:
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "health.txt").open("a") as file:
+            file.write(f"{sentence}\n")
 
 
 class NotingObjective(Objective):

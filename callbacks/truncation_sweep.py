@@ -17,12 +17,14 @@ from lightning_gans.callbacks.sample_grid import near_square_grid, to_uint8
 from lightning_gans.callbacks.score_card import gather_rows, results_folder
 from lightning_gans.callbacks.scorer import Scored, Scorer
 from lightning_gans.metrics.cache import cache_folder
-from lightning_gans.metrics.features import Network, feature_network, fingerprint, see
+from lightning_gans.metrics.features import Network, feature_network, see
+from lightning_gans.metrics.float64 import as_float64
 from lightning_gans.metrics.images import image_statistics, within_class_diversity
 from lightning_gans.metrics.scores import SCORES, Seen, compute_scores
 from lightning_gans.randomness import global_seed, mix
 
 MEASURES = ("fid", "inception_score", "precision_recall", "density_coverage")
+MANY = 100  # classes; of more no confidence is told one by one
 STATISTICS = ("brightness", "contrast", "sharpness")
 
 
@@ -31,8 +33,9 @@ class TruncationSweep(Scorer):
 
     A latent beyond the threshold is drawn again, which trades diversity for quality (Brock et al., 2019, section 3.1,
     https://arxiv.org/abs/1809.11096). For each threshold there are FID, precision and recall, density and coverage; for
-    a network with a classifier the Inception Score, the mean `confidence` of its guesses and the `diversity` within
-    a guessed class (mean squared distance in features); and the samples' mean brightness, contrast and sharpness.
+    a network with a classifier the Inception Score, the mean `confidence` of its guesses, also class by class, and the
+    `within_class_diversity` (mean squared distance in features); and the samples' mean brightness, contrast and
+    sharpness.
 
     Writes `truncation.csv`, with the protocol above the table, `truncation.png`, the curves of quality against
     diversity, and `truncation_samples.png`, the same latents' samples at each threshold, beside `metrics.json`, which
@@ -108,21 +111,13 @@ class TruncationSweep(Scorer):
                 "truncated_inception_score": best["inception_score"],
                 "truncated_inception_score_threshold": best["threshold"],
             }
-        return scores, {
-            "truncation": f"normal latents beyond the threshold drawn again, thresholds {self.thresholds}",
-            "features": type(self.network).__name__,
-            "features_hash": fingerprint(self.network),
-            "reference": getattr(trainer.datamodule, "reference", f"{stage} dataloader"),
-            "num_real": len(real.features),
-            "num_fake": len(gathered[0]["features"]),
-            "images": "8 bits per channel, shown to the network in [-1, 1]",
-            "resize": getattr(self.network, "resize", "none"),
-        }
+        cut = f"normal latents beyond the threshold drawn again, thresholds {self.thresholds}"
+        return scores, {"truncation": cut} | self.real.protocol(stage, trainer, len(gathered[0]["features"]))
 
     def record(self, stage: str, trainer: Any, pl_module: Any) -> None:
         super().record(stage, trainer, pl_module)
         folder = results_folder(trainer)  # a broadcast: on every process
-        if trainer.is_global_zero:
+        if trainer.is_global_zero and not trainer.fast_dev_run:
             assert self._entry is not None
             write_table(folder / "truncation.csv", self.rows, self._entry["protocol"])
             draw_curves(folder / "truncation.png", self.rows)
@@ -144,10 +139,13 @@ def measures(real: Seen, fake: dict[str, Tensor]) -> dict[str, float]:
     seen = Seen(fake["features"], fake.get("logits"))
     scores = compute_scores([name for name in MEASURES if SCORES[name].possible(real, seen)], real, seen)
     if seen.logits is not None:
-        confidence, guess = seen.logits.double().softmax(1).max(1)
+        confidence, guess = as_float64(seen.logits).softmax(1).max(1)
         scores["confidence"] = confidence.mean().item()
-        scores["diversity"] = within_class_diversity(seen.features.double(), guess)
-    return scores | {name: fake[name].double().mean().item() for name in STATISTICS}
+        for c in range(seen.logits.shape[1] if seen.logits.shape[1] <= MANY else 0):
+            sure = confidence[guess == c]
+            scores[f"confidence_{c}"] = sure.mean().item() if len(sure) else float("nan")
+        scores["within_class_diversity"] = within_class_diversity(as_float64(seen.features), guess)
+    return scores | {name: as_float64(fake[name]).mean().item() for name in STATISTICS}
 
 
 def write_table(path: Path, rows: list[dict[str, float]], protocol: dict[str, Any]) -> None:
@@ -178,7 +176,7 @@ def draw_curves(path: Path, rows: list[dict[str, float]]) -> None:
             named.append(place)
             panel.annotate(f"{step:g}", place, xytext=(4, 4), textcoords="offset points", fontsize=8)
         panel.set(xlabel=words(x), ylabel=words(y), title=f"{words(y)} against {words(x)}, by threshold")
-    for name in (*STATISTICS, "confidence", "diversity"):
+    for name in (*STATISTICS, "confidence", "within_class_diversity"):
         if name in rows[0] and rows[-1][name]:
             panels[3].plot(threshold, [row[name] / rows[-1][name] for row in rows], ".-", label=words(name))
     panels[3].set(xlabel="threshold", title=f"Relative to the samples at {threshold[-1]:g}")

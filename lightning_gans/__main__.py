@@ -86,10 +86,13 @@ class GANCLI(LightningCLI):
     def before_predict(self) -> None:
         self.config_init["predict"]["return_predictions"] = False  # callbacks have them; all at once may not fit
 
-    def before_test(self) -> None:
+    def before_test(self, verb: str = "test") -> None:
         callbacks = self.trainer.callbacks  # type: ignore[attr-defined]
         scorers = [callback for callback in callbacks if isinstance(callback, Scorer)]
-        self.config_init["test"]["verbose"] = not scorers  # they print what Lightning would print again
+        self.config_init[verb]["verbose"] = not scorers  # they print what Lightning would print again
+
+    def before_validate(self) -> None:
+        self.before_test("validate")
 
     def after_fit(self) -> None:
         trainer: Any = self.trainer

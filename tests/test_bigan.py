@@ -10,8 +10,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from lightning_gans import GAN, BiGAN
 from lightning_gans.callbacks import NearestNeighborAccuracy
-from lightning_gans.callbacks.nearest_neighbor import nearest_neighbors
 from lightning_gans.datamodules import TensorDataModule, TensorImages
+from lightning_gans.metrics import nearest as nearest_of
 from lightning_gans.networks import BiGANDecoder, BiGANDiscriminator, BiGANEncoder
 from lightning_gans.objectives import LeastSquares
 from tests.conftest import Judge, Line, loader, trainer
@@ -142,15 +142,15 @@ def test_samples_hold_images_and_their_reconstructions():
 def test_the_nearest_neighbor_is_the_one_of_all_distances():
     queries, points = torch.randn(700, 3) + 100, torch.randn(900, 3) + 100
     distances = (queries.double()[:, None] - points.double()).square().sum(dim=2)
-    nearest = nearest_neighbors(queries, points)
+    nearest = nearest_of(queries, points)[1]
     torch.testing.assert_close(distances.gather(1, nearest[:, None])[:, 0], distances.min(dim=1).values)
 
 
 def test_no_point_is_its_own_neighbor():
     points = torch.tensor([[0.0], [1.0], [3.0], [3.5]])
-    assert nearest_neighbors(points, points).tolist() == [0, 1, 2, 3]
-    assert nearest_neighbors(points, points, torch.arange(4)).tolist() == [1, 0, 3, 2]
-    assert nearest_neighbors(points[[2, 1]], points, torch.tensor([2, 1])).tolist() == [3, 0]
+    assert nearest_of(points, points)[1].tolist() == [0, 1, 2, 3]
+    assert nearest_of(points, points, torch.arange(4))[1].tolist() == [1, 0, 3, 2]
+    assert nearest_of(points[[2, 1]], points, torch.tensor([2, 1]))[1].tolist() == [3, 0]
 
 
 class Pixels(TensorDataModule):

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import scipy.stats
 import torch
 import yaml
 from PIL import Image
@@ -17,13 +18,17 @@ from torch import nn
 from lightning_gans.__main__ import main
 from lightning_gans.callbacks import GenerativeMetrics, TruncationSweep
 from lightning_gans.callbacks.truncation_sweep import draw_curves
+from lightning_gans.metrics import FeatureDistance, FeatureScores
 from lightning_gans.metrics.images import image_statistics, within_class_diversity
 from tests.conftest import loader, reduced, tiny, trainer
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 CALLBACKS = [
     {"class_path": "GenerativeMetrics"},
+    {"class_path": "StandingStatistics", "init_args": {"num_batches": 3}},
     {"class_path": "TruncationSweep", "init_args": {"thresholds": [0.5, 2.0], "num_images": 4}},
+    {"class_path": "LatentInterpolation", "init_args": {"num_paths": 40, "num_walks": 4}},
+    {"class_path": "NearestNeighbours"},
 ]
 
 
@@ -58,8 +63,9 @@ def tested(tmp_path_factory):
 
 def test_two_processes_give_the_scores_of_one(tested):
     one, two = (json.loads((folder / "metrics.json").read_text()) for folder in tested[0])
-    assert [entry["scorer"] for entry in one] == ["GenerativeMetrics", "TruncationSweep"]
-    assert [entry["protocol"]["num_processes"] for entry in two] == [2, 2]
+    names = ["GenerativeMetrics", "TruncationSweep", "LatentInterpolation", "NearestNeighbours"]
+    assert [entry["scorer"] for entry in one] == names
+    assert [entry["protocol"]["num_processes"] for entry in two] == [2] * 4
     for alone, together in zip(one, two, strict=True):
         assert together["scores"] == pytest.approx(alone["scores"], rel=1e-9, abs=1e-9)
     expected = {"fid", "kid", "precision", "recall", "density", "coverage", "two_sample_accuracy", "inception_score"}
@@ -75,12 +81,13 @@ def test_two_processes_sweep_as_one(tested):
         rows = csv.DictReader(line for line in lines if not line.startswith("#"))
         tables.append([{name: float(value) for name, value in row.items()} for row in rows])
     for one, two in zip(*tables, strict=True):
-        assert two == pytest.approx(one, rel=1e-9, abs=1e-9)
+        assert two == pytest.approx(one, rel=1e-9, abs=1e-9, nan_ok=True)  # a class that is never guessed
     assert [row["threshold"] for row in tables[0]] == [0.5, 2.0]
 
 
 def test_the_same_pictures_come_of_one_process_and_of_two(tested):
-    for name in ("truncation.png", "truncation_samples.png"):
+    names = ["interpolation_classes", "interpolation_linear", "interpolation_spherical", "nearest_neighbours"]
+    for name in ["truncation.png", "truncation_samples.png", *(f"samples/{name}.png" for name in names)]:
         one, two = (Image.open(folder / name).convert("RGB") for folder in tested[0])
         assert one.tobytes() == two.tobytes()
 
@@ -91,8 +98,20 @@ def test_what_is_printed_is_what_is_saved(tested):
         for entry in json.loads((folder / "metrics.json").read_text()):
             for name, score in entry["scores"].items():
                 assert f"{name} {score:.4g}" in text
-            for name in ("features", "features_hash", "reference", "num_fake", "sample_seed", "command", "truncation"):
-                assert f"{name.replace('_', ' ')}: {entry['protocol'][name]}" in text
+            for name, fact in entry["protocol"].items():
+                assert isinstance(fact, dict) or f"{name.replace('_', ' ')}: {fact}" in text
+        first = json.loads((folder / "metrics.json").read_text())[0]["protocol"]
+        named = {
+            "features",
+            "features_hash",
+            "reference",
+            "num_real",
+            "num_fake",
+            "sample_seed",
+            "generator",
+            "command",
+        }
+        assert named | {"truncation", "images", "resize", "precision", "versions", "num_processes"} <= set(first)
         assert printed.count("GenerativeMetrics (test, step 3,") == 1
 
 
@@ -100,6 +119,7 @@ def test_the_command_of_the_protocol_gives_the_same_digits(tested, tmp_path):
     folder = tested[0][0]
     shutil.copy(folder / "metrics.json", tmp_path / "first.json")
     entry = json.loads((folder / "metrics.json").read_text())[0]
+    (folder / "metrics.json").unlink()
     program = f"{sys.executable} -m lightning_gans"
     command = entry["protocol"]["command"].replace("python -m lightning_gans", program)
     subprocess.run(command, shell=True, check=True, capture_output=True, cwd=Path(__file__).parent.parent)
@@ -123,6 +143,14 @@ def test_a_generator_of_uniform_latents_cannot_be_truncated(tmp_path):
 def test_thresholds_rise_from_above_zero(thresholds):
     with pytest.raises(ValueError, match="`thresholds` must be at least 2 rising numbers above 0, got"):
         TruncationSweep(thresholds)
+
+
+@pytest.mark.parametrize("threshold", [0.1, 1.0, 2.0, 8.0])
+def test_truncated_latents_have_the_truncated_normal_distribution(threshold):
+    module = tiny()
+    with module.truncated(threshold):
+        drawn = module.normal(100_000).numpy()
+    assert scipy.stats.kstest(drawn, scipy.stats.truncnorm(-threshold, threshold).cdf).statistic < 0.006
 
 
 def test_the_same_latents_lie_nearer_to_the_mean_at_a_lower_threshold(tmp_path):
@@ -154,7 +182,7 @@ def test_statistics_of_images():
 
 def test_diversity_within_classes_is_the_mean_squared_distance_of_two():
     features, label = torch.randn(40, 3, dtype=torch.float64), torch.arange(40) % 2
-    parts = [torch.cdist(features[c::2], features[c::2]).square().mean() for c in (0, 1)]
+    parts = [torch.cdist(features[c::2], features[c::2]).square().sum() / (20 * 19) for c in (0, 1)]
     assert within_class_diversity(features, label) == pytest.approx((sum(parts) / 2).item())
 
 
@@ -181,3 +209,62 @@ def test_real_features_are_cached_and_a_damaged_cache_is_refused(tmp_path):
 def test_a_score_that_cannot_be_had_is_refused():
     with pytest.raises(ValueError, match="A score must be one of fid, kid, .* got 'sFID'."):
         GenerativeMetrics(scores=["sFID"])
+
+
+def test_two_networks_score_under_two_names(tmp_path):
+    scores = ["fid"]
+    two = [GenerativeMetrics(nn.Flatten(), scores=scores, prefix=prefix) for prefix in ("", "pixel_")]
+    run = trainer(tmp_path, callbacks=two)
+    run.validate(tiny(), loader(), verbose=False)
+    assert run.callback_metrics["fid"] == run.callback_metrics["pixel_fid"]
+    entries = json.loads(next(tmp_path.rglob("metrics.json")).read_text())
+    assert [entry["scorer"] for entry in entries] == ["GenerativeMetrics", "GenerativeMetrics pixel_"]
+    with pytest.raises(ValueError, match="`prefix` must differ between the run's `GenerativeMetrics`"):
+        trainer(tmp_path, callbacks=[*two, GenerativeMetrics()]).validate(tiny(), loader(), verbose=False)
+
+
+def test_diversity_is_the_distance_of_two_draws_of_a_batch(tmp_path):
+    metrics = GenerativeMetrics(nn.Flatten(), scores=["fid"], distance=FeatureDistance(nn.Flatten()))
+    run = trainer(tmp_path, callbacks=[metrics])
+    run.validate(tiny(), loader(), verbose=False)
+    (entry,) = json.loads(next(tmp_path.rglob("metrics.json")).read_text())
+    assert entry["scores"]["diversity"] > 0
+    assert entry["protocol"]["diversity_distance"].startswith("FeatureDistance of Flatten")
+
+
+def test_a_score_that_few_images_do_not_allow_is_left_out_with_a_warning(tmp_path):
+    with pytest.warns(UserWarning, match="The score density_coverage is left out: `neighbors` must be"):
+        run = trainer(tmp_path, callbacks=[GenerativeMetrics(nn.Flatten())])
+        run.test(tiny(), loader(length=4, batch_size=4), verbose=False)
+    assert "fid" in run.callback_metrics and "density" not in run.callback_metrics
+
+
+def test_a_trial_run_draws_no_curves(tmp_path):
+    run = trainer(tmp_path, callbacks=[TruncationSweep([0.5, 1.0], features=nn.Flatten())], fast_dev_run=True)
+    run.test(tiny(), loader(batch_size=32), verbose=False)
+    assert not list(tmp_path.rglob("truncation*"))
+
+
+def gather_metric(rank, folder):
+    """What a process of two makes of its share of the images, in batches of other sizes."""
+    torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
+    torch.save(scored(torch.load(f"{folder}/images.pt"), rank, 2), f"{folder}/{rank}.pt")
+    torch.distributed.destroy_process_group()
+
+
+def scored(images, rank, world_size):
+    metric = FeatureScores(["fid", "kid", "precision_recall", "two_sample_accuracy"], features=nn.Flatten())
+    for real, part in zip((True, False), images, strict=True):
+        for batch in part.split(7)[rank::world_size]:
+            metric.update(batch, real=real)
+    return metric.compute()
+
+
+def test_the_metric_has_the_value_of_one_process_on_two(tmp_path):
+    images = [torch.rand(60, 1, 2, 2), torch.rand(45, 1, 2, 2)]
+    torch.save(images, tmp_path / "images.pt")
+    torch.multiprocessing.spawn(gather_metric, (str(tmp_path),), nprocs=2)
+    alone = {name: value.item() for name, value in scored(images, 0, 1).items()}
+    for rank in (0, 1):
+        found = {name: value.item() for name, value in torch.load(tmp_path / f"{rank}.pt").items()}
+        assert found == pytest.approx(alone, rel=1e-9)

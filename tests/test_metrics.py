@@ -151,7 +151,7 @@ def test_the_scores_of_a_validation_are_those_of_torchmetrics_fed_with_the_image
         def forward(self, image):
             return classifier.features(image)
 
-    fid, kid = FrechetInceptionDistance(Features()), KernelInceptionDistance(nn.Identity(), subset_size=192)
+    fid, kid = FrechetInceptionDistance(Features()), KernelInceptionDistance(nn.Identity(), subset_size=96)
     inception_score = InceptionScore(nn.Identity())
     seen = [Seen(*classifier.features_and_logits(as_8_bit(image))).in_order() for image in (real, fake)]
     for image, rows, is_real in ((real, seen[0], True), (fake, seen[1], False)):

@@ -138,7 +138,7 @@ def test_deep_networks_fit_together(size):
 
 
 def test_deep_shortcuts_keep_what_they_can():
-    down, up = DeepGeneratorBlock(8, 4, 5, double=False), DeepDiscriminatorBlock(4, 8, halve=False)
+    down, up = DeepGeneratorBlock(8, 4, 5, doubles=False), DeepDiscriminatorBlock(4, 8, halve=False)
     for block in (down, up):
         nn.init.zeros_(block.convolutions[3].weight)
         nn.init.zeros_(block.convolutions[3].bias)

@@ -120,7 +120,7 @@ def test_features_that_are_not_finite_are_refused(sets):
 def test_kid_and_the_inception_score_are_those_of_torchmetrics(sets):
     real, fake = (Seen(rows, logits=rows[:, :4]).in_order() for rows in sets)
     scores = compute_scores(["kid", "inception_score"], *(Seen(rows, logits=rows[:, :4]) for rows in sets))
-    kid = KernelInceptionDistance(nn.Identity(), subset_size=400)
+    kid = KernelInceptionDistance(nn.Identity(), subset_size=200)  # half of the smaller set
     kid.update(real.features.double(), real=True)
     kid.update(fake.features.double(), real=False)
     inception = InceptionScore(nn.Identity())
@@ -155,9 +155,23 @@ def test_density_and_coverage_are_those_of_the_paper(sets, block, monkeypatch):
     assert precision_recall(real, fake) == whole
 
 
+def test_equal_rows_are_at_no_distance():
+    real = torch.randn(300, 20) + 50
+    fake = torch.cat([real[:50], torch.randn(150, 20) + 50])
+    fake[100:] = fake[:100]
+    assert density_coverage(real, fake) == pytest.approx(by_all_distances(real, fake, 5), rel=1e-9)
+    real[100:200] = real[:100]
+    assert density_coverage(real, fake, 2) == pytest.approx(by_all_distances(real, fake, 2), rel=1e-9)
+
+
+def test_sets_of_one_distribution_and_unequal_size_are_not_told_apart():
+    scores = compute_scores(["two_sample_accuracy"], Seen(torch.randn(2000, 5)), Seen(torch.randn(1000, 5)))
+    assert scores["two_sample_accuracy"] == pytest.approx(0.5, abs=0.04)
+
+
 def test_the_two_sample_accuracy_is_that_of_scikit_learn(sets):
-    real, fake = sets
-    rows, label = torch.cat([real[:400], fake]).double(), np.repeat([1, 0], 400)
+    real, fake = sets[0][:400], sets[1]
+    rows, label = torch.cat([real, fake]).double(), np.repeat([1, 0], 400)
     neighbors = KNeighborsClassifier(1).fit(rows, label).kneighbors(rows, 2, return_distance=False)[:, 1]
     assert two_sample_accuracy(real, fake)["two_sample_accuracy"] == pytest.approx((label[neighbors] == label).mean())
 
@@ -165,6 +179,7 @@ def test_the_two_sample_accuracy_is_that_of_scikit_learn(sets):
 def test_copies_are_found():
     training, held_out = torch.randn(500, 3), torch.randn(500, 3)
     assert copied_share(training, training[:100] + 1e-4) == 1
+    assert copied_share(torch.cat([training, training[:50]]), training) == 1
     assert copied_share(training, held_out, torch.randn(2000, 3)) < 0.05
     assert copied_share(training, held_out) < 0.05
 
@@ -176,7 +191,7 @@ def test_the_nearest_point_is_found_in_blocks(sets, monkeypatch):
     assert index.tolist() == everything.argmin(1).tolist()
     assert distance.tolist() == pytest.approx(everything.min(1).tolist())
     np.fill_diagonal(itself := cdist(sets[0], sets[0]), np.inf)
-    assert nearest(sets[0].double(), sets[0].double(), leave_one_out=True)[1].tolist() == itself.argmin(1).tolist()
+    assert nearest(sets[0].double(), sets[0].double(), torch.arange(500))[1].tolist() == itself.argmin(1).tolist()
 
 
 def test_too_many_neighbors_are_refused(sets):
@@ -239,6 +254,31 @@ def test_the_metric_scores_images_in_any_batches():
     assert values[0] == pytest.approx(values[1], rel=1e-6)  # the network's float32, which batches change
     with pytest.raises(ValueError, match="call `update` with real ones first"):
         FeatureScores(features="digits").compute()
+
+
+def test_a_collapsed_and_certain_generator_has_an_inception_score_of_1():
+    sure = Seen(torch.randn(100, 2), torch.tensor([[0.0, 1000.0]]).expand(100, 2))
+    assert compute_scores(["inception_score"], sure, sure)["inception_score"] == pytest.approx(1)
+
+
+def test_the_networks_of_metrics_stay_in_evaluation_mode():
+    class Owner(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.metric = FeatureScores(features=nn.Sequential(nn.Flatten(), nn.BatchNorm1d(4)))
+            self.distance = FeatureDistance(nn.BatchNorm2d(1))
+
+    owner = Owner().train()
+    assert not any(m.training for part in (owner.metric, owner.distance) for m in part.network.modules())
+
+
+def test_labels_of_some_images_only_are_refused():
+    metric = FeatureScores(["fid"], features=nn.Flatten())
+    metric.update(torch.rand(4, 1, 2, 2), real=True, label=torch.arange(4))
+    metric.update(torch.rand(4, 1, 2, 2), real=True)
+    metric.update(torch.rand(4, 1, 2, 2), real=False)
+    with pytest.raises(ValueError, match="`label` must be given with all real images or with none"):
+        metric.compute()
 
 
 def test_an_inception_score_without_a_classifier_is_refused():

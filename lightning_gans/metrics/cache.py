@@ -34,8 +34,8 @@ def save_seen(path: Path, seen: Seen) -> None:
     os.replace(temporary, path)
 
 
-def load_seen(path: Path) -> Seen | None:
-    """What was saved there; None where nothing was.
+def load_seen(path: Path, count: int | None = None) -> Seen | None:
+    """What was saved there, of `count` images; None where nothing was.
 
     Raises:
         ValueError: The file is damaged, or is of something else than its name says.
@@ -53,6 +53,8 @@ def load_seen(path: Path) -> Seen | None:
         raise ValueError(advice % f"of something else ({of.get('name', 'it does not say what')})")
     if of.get("hash") != hash_of(tensors):
         raise ValueError(advice % "damaged")
+    if count is not None and len(tensors["features"]) != count:
+        raise ValueError(advice % f"of {len(tensors['features'])} images for {count}")
     return Seen(**tensors)
 
 

@@ -19,6 +19,7 @@ class DigitClassifier(nn.Module):
     """
 
     weights_hash: str
+    has_data_classes = True  # where the data are digits
 
     def __init__(self) -> None:
         super().__init__()

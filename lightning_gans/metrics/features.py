@@ -43,7 +43,7 @@ class Inception(nn.Module):
             ) from error
         # A file without the classifier has zeros there, and would give every generator an Inception Score of 1.
         self.has_logits = bool(self.network.fc.weight.any())
-        self.layer = layer
+        self.weights_hash = f"{hash_of(self.network.state_dict())}-{layer}"
         if not self.has_logits:
             self.network.features_list = layers[:1]
 
@@ -96,3 +96,14 @@ def as_8_bit(image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
 def fingerprint(network: nn.Module) -> str:
     """The network's `weights_hash` where it has one, else the start of the SHA-256 of its state."""
     return getattr(network, "weights_hash", None) or hash_of(network.state_dict())
+
+
+class Watching(nn.Module):
+    """Base of what watches with a feature network, which stays in evaluation mode."""
+
+    network: nn.Module
+
+    def train(self, mode: bool = True) -> "Watching":
+        super().train(mode)
+        self.network.eval()
+        return self

@@ -25,5 +25,6 @@ def within_class_diversity(features: Float[Tensor, "n k"], label: Int64[Tensor, 
     """Mean squared distance in features between two images of the same class, averaged over images."""
     spread = features.new_zeros(())
     for members in (features[label == c] for c in label.unique()):
-        spread = spread + 2 * members.var(0, correction=0).sum() * len(members)
+        if len(members) > 1:  # twice the variance is the mean squared distance of two
+            spread = spread + 2 * members.var(0).sum() * len(members)
     return (spread / len(features)).item()

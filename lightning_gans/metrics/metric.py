@@ -9,11 +9,11 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
-from lightning_gans.metrics.features import Network, feature_network, see
+from lightning_gans.metrics.features import Network, Watching, feature_network, see
 from lightning_gans.metrics.scores import Seen, compute_scores, find_score
 
 
-class FeatureScores(Metric):
+class FeatureScores(Watching, Metric):
     """Any scores of samples against real images, from one pass through one feature network.
 
         scores = FeatureScores(["fid", "precision_recall"], features="inception")
@@ -23,7 +23,7 @@ class FeatureScores(Metric):
 
     Images are float (b, c, h, w) in [-1, 1] and are scored as 8 bits would store them. Values are computed in float64
     and do not depend on the order of images, on batch sizes or on the number of processes, over which features are
-    gathered. Memory holds the features of all images, 4 bytes each.
+    gathered. Memory holds the features of all images, 4 bytes a number.
 
     Args:
         scores: Names out of `lightning_gans.metrics.SCORES`.
@@ -68,8 +68,12 @@ class FeatureScores(Metric):
             if not len(getattr(self, f"{side}_features")):
                 raise ValueError(f"A score needs real images and samples: call `update` with {side} ones first.")
         real, fake = self._seen("real"), self._seen("fake")
-        return {name: torch.tensor(value) for name, value in compute_scores(self.scores, real, fake).items()}
+        scores = compute_scores(self.scores, real, fake)
+        return {name: torch.tensor(value, dtype=torch.float64) for name, value in scores.items()}
 
     def _seen(self, side: str) -> Seen:
         states = {part: getattr(self, f"{side}_{part}") for part in ("features", "logits", "label")}
-        return Seen(**{part: dim_zero_cat(state) for part, state in states.items() if len(state)})
+        seen = {part: dim_zero_cat(state) for part, state in states.items() if len(state)}
+        if any(len(part) != len(seen["features"]) for part in seen.values()):
+            raise ValueError(f"`label` must be given with all {side} images or with none, and some updates had none.")
+        return Seen(**seen)

@@ -24,7 +24,7 @@ def class_modes(label: Int64[Tensor, " n"], num_modes: int) -> dict[str, float]:
     The divergence is KL(samples || uniform), 0 where all modes are equally frequent. For Stacked MNIST (Metz et al.,
     2017, https://arxiv.org/abs/1611.02163) there are 1,000 modes, see `stacked_digits`.
     """
-    share = label.bincount(minlength=num_modes).double() / len(label)
+    share = label.cpu().bincount(minlength=num_modes).double() / len(label)
     covered = share > 0
     return {
         "modes_covered": float(covered.sum()),

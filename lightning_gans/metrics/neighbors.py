@@ -9,6 +9,7 @@ from torch import Tensor
 from lightning_gans.metrics.float64 import as_float64
 
 BLOCK = 1000  # rows whose distances to all others are in memory at a time
+ROUNDING = 1e-9  # of distances that are equal
 
 
 def precision_recall(real: Float[Tensor, "n k"], fake: Float[Tensor, "m k"], neighbors: int = 3) -> dict[str, float]:
@@ -42,7 +43,7 @@ def density_coverage(real: Float[Tensor, "n k"], fake: Float[Tensor, "m k"], nei
     real, fake = as_float64(real), as_float64(fake)
     hits, covered = 0, 0
     for radius, distance in _balls(real, fake, neighbors):
-        inside = distance < radius[:, None]
+        inside = distance < radius[:, None] * (1 - ROUNDING)
         hits += int(inside.sum())
         covered += int(inside.any(1).sum())
     return {"density": hits / (neighbors * len(fake)), "coverage": covered / len(real)}
@@ -53,11 +54,12 @@ def two_sample_accuracy(real: Float[Tensor, "n k"], fake: Float[Tensor, "m k"]) 
 
     Source: Lopez-Paz & Oquab, 2017, https://arxiv.org/abs/1610.06545; Xu et al., 2018, https://arxiv.org/abs/1806.07755.
     0.5 says that the sets cannot be told apart, 1 that they are far from each other, 0 that each sample is a copy of a
-    real image. Both sets are cut to the size of the smaller one.
+    real image. Of the larger set as many rows are taken as the
+    smaller one has.
     """
     count = min(len(real), len(fake))
-    real, fake = as_float64(real[:count]), as_float64(fake[:count])
-    among_real, among_fake = (nearest(rows, rows, leave_one_out=True)[0] for rows in (real, fake))
+    real, fake = (as_float64(rows)[_some(len(rows), count)] for rows in (real, fake))
+    among_real, among_fake = (nearest(rows, rows, torch.arange(len(rows)))[0] for rows in (real, fake))
     right_real = _share(among_real < nearest(real, fake)[0])
     right_fake = _share(among_fake < nearest(fake, real)[0])
     return {
@@ -80,19 +82,24 @@ def copied_share(
         held_out: Features of other real images; without them each training image stands for one, of which the others
             are the training images.
     """
-    others = nearest(training, training, True) if held_out is None else nearest(held_out, training)
-    return _share(nearest(fake, training)[0] < others[0].quantile(0.01))
+    training, fake = as_float64(training), as_float64(fake)
+    others = (
+        nearest(training, training, torch.arange(len(training)))
+        if held_out is None
+        else nearest(as_float64(held_out), training)
+    )
+    return _share(nearest(fake, training)[0] <= others[0].quantile(0.01))
 
 
 def nearest(
-    queries: Float[Tensor, "n k"], points: Float[Tensor, "m k"], leave_one_out: bool = False
+    queries: Float[Tensor, "n k"], points: Float[Tensor, "m k"], own: Int64[Tensor, " n"] | None = None
 ) -> tuple[Float[Tensor, " n"], Int64[Tensor, " n"]]:
     """Distance and index of the point nearest to each query.
 
     Args:
         queries: Where from.
         points: Where to.
-        leave_one_out: Whether queries are the points, none of which is its own neighbour.
+        own: The index of the point that each query is itself, and which is not its neighbour.
     """
     center = points.mean(0)  # keeps small differences between small numbers
     queries, points = queries - center, points - center
@@ -101,9 +108,8 @@ def nearest(
     for start in range(0, len(queries), BLOCK):
         block = queries[start : start + BLOCK]
         squares = torch.addmm(norms, block, points.T, alpha=-2)  # less the query's own
-        if leave_one_out:
-            rows = torch.arange(len(block), device=block.device)
-            squares[rows, rows + start] = torch.inf
+        if own is not None:
+            squares.scatter_(1, own[start : start + BLOCK, None].to(block.device), torch.inf)
         index = squares.argmin(1)
         distances.append((block - points[index]).norm(dim=1))
         indices.append(index)
@@ -118,16 +124,30 @@ def _balls(
         raise ValueError(
             f"`neighbors` must be at least 1 and less than the number of images, got {neighbors} for {len(centers)}."
         )
+    middle = centers.mean(0)  # keeps small differences between small numbers
+    centers, points = centers - middle, points - middle
     for block in centers.split(BLOCK):
-        radius = torch.cdist(block, centers).kthvalue(neighbors + 1, dim=1).values  # each is its own nearest
-        yield radius, torch.cdist(block, points)
+        radius = _distances(block, centers).kthvalue(neighbors + 1, dim=1).values  # each is its own nearest
+        yield radius, _distances(block, points)
+
+
+def _distances(block: Float[Tensor, "b k"], points: Float[Tensor, "m k"]) -> Float[Tensor, "b m"]:
+    """Euclidean distances; what rounding leaves between equal rows is 0."""
+    norms = block.square().sum(1)[:, None] + points.square().sum(1)
+    squares = torch.addmm(norms, block, points.T, alpha=-2)
+    return squares.masked_fill_(squares < 1e-13 * norms, 0).sqrt_()
 
 
 def _within_any_ball(centers: Float[Tensor, "n k"], points: Float[Tensor, "m k"], neighbors: int) -> Bool[Tensor, " m"]:
     within = torch.zeros(len(points), dtype=torch.bool, device=points.device)
     for radius, distance in _balls(centers, points, neighbors):
-        within |= (distance <= radius[:, None]).any(0)
+        within |= (distance <= radius[:, None] * (1 + ROUNDING)).any(0)
     return within
+
+
+def _some(length: int, count: int) -> Int64[Tensor, " count"]:
+    """Places of `count` rows out of `length`, always the same."""
+    return torch.randperm(length, generator=torch.Generator().manual_seed(0))[:count]
 
 
 def _share(hits: Bool[Tensor, " n"]) -> float:

@@ -8,15 +8,17 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torchmetrics import Metric
 from torchmetrics.functional.image.lpips import _NoTrainLpips
+from torchmetrics.utilities import dim_zero_cat
 
-from lightning_gans.metrics.features import Network, feature_network
+from lightning_gans.metrics.features import Network, Watching, feature_network
 from lightning_gans.metrics.float64 import as_float64
+from lightning_gans.precision import full_precision
 
 Distance = Callable[[Tensor, Tensor], Tensor]
 LPIPS_WEIGHTS = "https://download.pytorch.org/models/vgg16-397923af.pth"
 
 
-class FeatureDistance(nn.Module):
+class FeatureDistance(Watching):
     """Squared Euclidean distance (b,) between the features of two image batches.
 
     Args:
@@ -84,24 +86,21 @@ class PairwiseDiversity(Metric):
     """
 
     full_state_update = False
-    total: Tensor
-    count: Tensor
+    distances: list[Tensor] | Tensor
 
     def __init__(self, distance: Distance, **kwargs: Any):
         super().__init__(**kwargs)
         self.distance = distance
-        self.add_state("total", torch.tensor(0.0, dtype=torch.float64), dist_reduce_fx="sum")
-        self.add_state("count", torch.tensor(0), dist_reduce_fx="sum")
+        self.add_state("distances", [], dist_reduce_fx="cat")
 
     @torch.no_grad()
     def update(self, one: Float[Tensor, "b c h w"], two: Float[Tensor, "b c h w"]) -> None:
         """Adds pairs of samples."""
-        distances = as_float64(self.distance(one, two))
-        self.total = self.total + distances.sum().to(self.total.device)
-        self.count = self.count + len(distances)
+        assert isinstance(self.distances, list)
+        self.distances.append(self.distance(one, two))
 
     def compute(self) -> Tensor:
-        return self.total / self.count
+        return as_float64(dim_zero_cat(self.distances)).mean()
 
 
 @torch.no_grad()
@@ -141,11 +140,12 @@ def trimmed_mean(values: Float[Tensor, " n"], share: float = 0.01) -> float:
 
 def lerp(start: Float[Tensor, "b z"], end: Float[Tensor, "b z"], place: Float[Tensor, " b"]) -> Float[Tensor, "b z"]:
     """Straight line: `start` at 0, `end` at 1."""
-    return torch.lerp(start, end, place[:, None].to(start))
+    return torch.lerp(full_precision(start), full_precision(end), full_precision(place)[:, None].to(start.device))
 
 
 def slerp(start: Float[Tensor, "b z"], end: Float[Tensor, "b z"], place: Float[Tensor, " b"]) -> Float[Tensor, "b z"]:
     """Great circle between directions, with lengths between those of the ends (White, 2016, arXiv:1609.04468)."""
+    start, end = full_precision(start), full_precision(end)  # a step is far below what 8 bits tell apart
     place = place[:, None].to(start)
     lengths = start.norm(dim=1, keepdim=True), end.norm(dim=1, keepdim=True)
     one, two = start / lengths[0], end / lengths[1]

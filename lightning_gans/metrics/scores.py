@@ -65,7 +65,7 @@ def fid(real: Seen, fake: Seen) -> Scores:
 
 def kid(real: Seen, fake: Seen) -> Scores:
     """`kid`, the kernel distance, and `kid_std` over subsets (Binkowski et al., 2018, https://arxiv.org/abs/1801.01401)."""
-    size = min(KID_SUBSET_SIZE, len(real.features), len(fake.features))
+    size = kid_subset_size(len(real.features), len(fake.features))
     metric = KernelInceptionDistance(nn.Identity(), subsets=KID_SUBSETS, subset_size=size, sync_on_compute=False)
     metric.update(as_float64(real.features), real=True)
     metric.update(as_float64(fake.features), real=False)
@@ -73,11 +73,16 @@ def kid(real: Seen, fake: Seen) -> Scores:
     return {"kid": mean.item(), "kid_std": std.item()}
 
 
+def kid_subset_size(*counts: int) -> int:
+    """1,000 images; of fewer than 1,001 half, since subsets that are the whole set would not differ."""
+    return KID_SUBSET_SIZE if min(counts) > KID_SUBSET_SIZE else max(2, min(counts) // 2)
+
+
 def inception_score(real: Seen, fake: Seen) -> Scores:
     """`inception_score` and `_std` over splits (Salimans et al., 2016, https://arxiv.org/abs/1606.03498)."""
     assert fake.logits is not None
     metric = InceptionScore(nn.Identity(), splits=INCEPTION_SCORE_SPLITS, sync_on_compute=False)
-    metric.update(as_float64(fake.logits))
+    metric.update(as_float64(fake.logits).log_softmax(1).clamp(min=-700))  # torchmetrics' 0 log 0 is nan
     mean, std = metric.compute()
     return {"inception_score": mean.item(), "inception_score_std": std.item()}
 
@@ -95,13 +100,13 @@ def intra_class_fid(real: Seen, fake: Seen) -> Scores:
 def class_accuracy(real: Seen, fake: Seen) -> Scores:
     """`class_accuracy`, the share of samples whose largest logit is the class that was asked for."""
     assert fake.logits is not None and fake.label is not None
-    return {"class_accuracy": (fake.logits.argmax(1) == fake.label.to(fake.logits.device)).double().mean().item()}
+    return {"class_accuracy": (fake.logits.argmax(1) == fake.label.to(fake.logits.device)).cpu().double().mean().item()}
 
 
 def class_shares(real: Seen, fake: Seen) -> Scores:
     """`class_share_min` and `_max`, how often the rarest and the commonest class are drawn: 0 is a missing mode."""
     assert fake.logits is not None
-    share = fake.logits.argmax(1).bincount(minlength=fake.logits.shape[1]).double() / len(fake.logits)
+    share = fake.logits.argmax(1).cpu().bincount(minlength=fake.logits.shape[1]).double() / len(fake.logits)
     return {"class_share_min": share.min().item(), "class_share_max": share.max().item()}
 
 
@@ -112,11 +117,11 @@ def classifier_accuracy_score(real: Seen, fake: Seen) -> Scores:
     logistic regression on standardised features.
     """
     assert real.label is not None and fake.label is not None
-    x, y = fake.features.double().cpu().numpy(), fake.label.cpu().numpy()
+    x, y = fake.features.cpu().double().numpy(), fake.label.cpu().numpy()
     if len(set(y)) < 2:
         raise ValueError("`classifier_accuracy_score` needs samples of at least 2 classes, and all are of one.")
     classifier = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=1000)).fit(x, y)
-    accuracy = classifier.score(real.features.double().cpu().numpy(), real.label.cpu().numpy())
+    accuracy = classifier.score(real.features.cpu().double().numpy(), real.label.cpu().numpy())
     return {"classifier_accuracy_score": float(accuracy)}
 
 

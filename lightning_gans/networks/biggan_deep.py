@@ -49,8 +49,8 @@ class BigGANDeepGenerator(nn.Module):
         self.project = nn.Linear(told, features[0] * self.start**2)
         self.layers = nn.ModuleList()
         for i, (before, after) in enumerate(itertools.pairwise(features)):
-            self.layers += [DeepGeneratorBlock(before, before, told, double=False)]
-            self.layers += [DeepGeneratorBlock(before, after, told, double=True)]
+            self.layers += [DeepGeneratorBlock(before, before, told, doubles=False)]
+            self.layers += [DeepGeneratorBlock(before, after, told, doubles=True)]
             if attention and attention == self.start * 2 ** (i + 1):
                 self.layers.append(SelfAttention(after))
         self.norm = nn.BatchNorm2d(features[-1])
@@ -110,10 +110,10 @@ class BigGANDeepDiscriminator(nn.Module):
 class DeepGeneratorBlock(nn.Module):
     """Four times batch norm, ReLU and convolution: 1 x 1 to fewer channels, twice 3 x 3, 1 x 1 back."""
 
-    def __init__(self, before: int, after: int, told: int, double: bool):
+    def __init__(self, before: int, after: int, told: int, doubles: bool):
         super().__init__()
         inside = max(1, before // RATIO)
-        self.after, self.double = after, double
+        self.after, self.doubles = after, doubles
         self.norms = nn.ModuleList(ConditionalBatchNorm(k, told) for k in (before, inside, inside, inside))
         self.convolutions = nn.ModuleList(bottleneck(before, inside, after))
 
@@ -121,11 +121,11 @@ class DeepGeneratorBlock(nn.Module):
         y = x
         for i, (norm, convolution) in enumerate(zip(self.norms, self.convolutions, strict=True)):
             y = relu(norm(y, told))
-            if self.double and i == 1:
+            if self.doubles and i == 1:
                 y = interpolate(y, scale_factor=2.0)
             y = convolution(y)
         x = x[:, : self.after]
-        return y + (interpolate(x, scale_factor=2.0) if self.double else x)
+        return y + (interpolate(x, scale_factor=2.0) if self.doubles else x)
 
 
 class DeepDiscriminatorBlock(nn.Module):

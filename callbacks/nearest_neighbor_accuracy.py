@@ -10,6 +10,7 @@ from torch import Tensor
 
 from lightning_gans.callbacks.scorer import Scored, Scorer
 from lightning_gans.datamodules.tensors import TensorDataModule, TensorImages
+from lightning_gans.metrics.neighbors import nearest
 
 BLOCK = 500  # queries, or images to be encoded, at a time
 
@@ -60,8 +61,8 @@ def accuracy(encode: Callable[[Tensor], Tensor], data: TensorDataModule, trainer
     points = points_of(training, torch.arange(len(training)), encode, device)
     own = chosen.to(device) if training is evaluation else None
     queries = points[own] if own is not None else points_of(evaluation, chosen, encode, device)
-    nearest = nearest_neighbors(queries, points, own).cpu()
-    hits = (training.label[nearest] == evaluation.label[chosen]).sum().to(device)
+    index = nearest(queries, points, own)[1].cpu()
+    hits = (training.label[index] == evaluation.label[chosen]).sum().to(device)
     return trainer.strategy.reduce(hits, reduce_op="sum").item() / len(evaluation)
 
 
@@ -71,19 +72,3 @@ def points_of(
 ) -> Float[Tensor, "n k"]:
     """The points of the chosen images."""
     return torch.cat([encode(images[block][0].to(device)).float() for block in chosen.split(BLOCK)])
-
-
-def nearest_neighbors(
-    queries: Float[Tensor, "n k"], points: Float[Tensor, "m k"], own: Int64[Tensor, " n"] | None = None
-) -> Int64[Tensor, " n"]:
-    """The index of the point nearest to each query, other than `own[i]` for query i."""
-    center = points.mean(dim=0)  # float32 keeps small differences between small numbers
-    queries, points = queries - center, points - center
-    norms = points.square().sum(dim=1)
-    nearest = []
-    for block in torch.arange(len(queries), device=queries.device).split(BLOCK):
-        distances = torch.addmm(norms, queries[block], points.T, alpha=-2)  # less the query's own norm
-        if own is not None:
-            distances.scatter_(1, own[block, None], torch.inf)
-        nearest.append(distances.argmin(dim=1))
-    return torch.cat(nearest)
