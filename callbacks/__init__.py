@@ -11,6 +11,7 @@ from lightning_gans.callbacks.nearest_neighbor_accuracy import NearestNeighborAc
 from lightning_gans.callbacks.nearest_neighbours import NearestNeighbours as NearestNeighbours
 from lightning_gans.callbacks.newest_checkpoint import NewestCheckpoint as NewestCheckpoint
 from lightning_gans.callbacks.progress_bar import ProgressBar as ProgressBar
+from lightning_gans.callbacks.report import Report as Report
 from lightning_gans.callbacks.sample_grid import SampleGrid as SampleGrid
 from lightning_gans.callbacks.sample_writer import SampleWriter as SampleWriter
 from lightning_gans.callbacks.standing_statistics import StandingStatistics as StandingStatistics
