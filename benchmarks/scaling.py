@@ -1,0 +1,124 @@
+"""Counts what `sngan_cifar10` and `biggan_imagenet128` need of GPUs and of the network between them.
+
+    python benchmarks/scaling.py
+
+Bytes kept for backward are counted by running each player's loss on a few images at full width, on the CPU, and adding
+up the storages that autograd saves; parameters, gradients, Adam and the moving average are counted from the networks.
+The count is checked on `biggan_mnist` and `sngan_mnist` against the growth of a process's peak memory with the batch.
+Writes `results/scaling.json`, which docs/scaling.md quotes.
+"""
+
+import json
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from torch import Tensor
+
+from lightning_gans import CGAN, GAN, networks
+from lightning_gans.objectives import Hinge
+
+ROOT = Path(__file__).parents[1]
+RESULTS = Path(__file__).parent / "results"
+CHECKED, LARGE = ("biggan_mnist", "sngan_mnist"), ("sngan_cifar10", "biggan_imagenet128")
+
+
+def module_of(recipe: str) -> tuple[Any, int, int]:
+    """The module of a recipe, with the size and the number of channels of its images."""
+    model = yaml.safe_load((ROOT / "configs" / f"{recipe}.yaml").read_text())["model"]
+    parts = {
+        part: getattr(networks, model["init_args"][part]["class_path"])(**model["init_args"][part]["init_args"])
+        for part in ("generator", "discriminator")
+    }
+    image = model["init_args"]["discriminator"]["init_args"]
+    module = {"GAN": GAN, "CGAN": CGAN}[model["class_path"]](objective=Hinge(), **parts)
+    return module, image["size"], image["channels"]
+
+
+def batch_of(module: Any, count: int, size: int, channels: int) -> tuple[Tensor, Tensor]:
+    label = torch.arange(count) % max(1, module.discriminator.num_classes)
+    return torch.rand(count, channels, size, size) * 2 - 1, label
+
+
+def saved_bytes(module: Any, player: str, batch: tuple[Tensor, Tensor], bf16: bool) -> int:
+    """Bytes that autograd saves in one loss of a player, the other one frozen, each storage once."""
+    other = "generator" if player == "discriminator" else "discriminator"
+    getattr(module, other).requires_grad_(False)
+    own = {p.untyped_storage().data_ptr() for p in module.parameters()}
+    seen: dict[int, Tensor] = {}
+
+    def pack(value: Tensor) -> Tensor:
+        if value.untyped_storage().data_ptr() not in own:
+            seen[value.untyped_storage().data_ptr()] = value  # held, so that no other storage takes its place
+        return value
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda value: value):
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            loss = sum(getattr(module, f"{player}_loss")(batch).values())
+    total = sum(value.untyped_storage().nbytes() for value in seen.values())
+    del loss
+    getattr(module, other).requires_grad_(True)
+    return total
+
+
+def count(recipe: str) -> dict[str, float]:
+    """Bytes per image and player, and what does not grow with the batch."""
+    module, size, channels = module_of(recipe)
+    found: dict[str, float] = {}
+    for bf16 in (False, True):
+        for player in ("discriminator", "generator"):
+            two, four = (
+                saved_bytes(module, player, batch_of(module, n, size, channels), bf16) for n in (2, 4)
+            )  # the difference leaves out what does not grow: weights in bf16, normalised weights
+            found[f"{player}_bytes_per_image_{'bf16' if bf16 else 'float32'}"] = (four - two) / 2
+    parts = ("generator", "discriminator")
+    numbers = {part: sum(p.numel() for p in getattr(module, part).parameters()) for part in parts}
+    found |= {f"{part}_parameters": number for part, number in numbers.items()}
+    both = sum(numbers.values())
+    # weights, Adam's two moments, the average, and the gradient of one player
+    found["fixed_bytes"] = 4 * (3 * both + numbers["generator"] + max(numbers.values()))
+    found |= {f"{part}_bytes_reduced_per_move": 4 * number for part, number in numbers.items()}
+    return found
+
+
+def peak(recipe: str, images: int) -> None:
+    """Prints the peak memory of a process that takes one gradient of the discriminator, in bytes."""
+    module, size, channels = module_of(recipe)
+    module.generator.requires_grad_(False)
+    sum(module.discriminator_loss(batch_of(module, images, size, channels)).values()).backward()
+    status = Path("/proc/self/status").read_text()  # Linux; `getrusage` would tell the parent's peak
+    print(1024 * int(re.search(r"VmHWM:\s*(\d+) kB", status)[1]))  # type: ignore[index]
+
+
+def measured(recipe: str) -> float:
+    """Bytes per image by which the peak grows."""
+    peaks = []
+    for images in (256, 1024):
+        command = [sys.executable, __file__, recipe, str(images)]
+        peaks.append(int(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
+    return (peaks[1] - peaks[0]) / 768
+
+
+def main() -> None:
+    started = time.monotonic()
+    torch.manual_seed(0)
+    out: dict[str, Any] = {"recipe": "scaling", "command": "python benchmarks/scaling.py"}
+    out["counted"] = {recipe: count(recipe) for recipe in (*CHECKED, *LARGE)}
+    out["measured_bytes_per_image_float32"] = {recipe: measured(recipe) for recipe in CHECKED}
+    out["measured_over_counted"] = {
+        recipe: out["measured_bytes_per_image_float32"][recipe]
+        / out["counted"][recipe]["discriminator_bytes_per_image_float32"]
+        for recipe in CHECKED
+    }
+    out["seconds"] = round(time.monotonic() - started)
+    (RESULTS / "scaling.json").write_text(json.dumps(out, indent=2) + "\n")
+    print(json.dumps(out, indent=2))
+
+
+if __name__ == "__main__":
+    peak(sys.argv[1], int(sys.argv[2])) if len(sys.argv) > 1 else main()
