@@ -47,7 +47,7 @@ def scores_on(size, make, batches, folder, monkeypatch, data=None):
                 global_rank=rank,
                 is_global_zero=rank == 0,
                 fast_dev_run=False,
-                testing=False,
+                state=SimpleNamespace(fn="fit"),
                 log_dir=str(folder),
                 strategy=strategy,
                 datamodule=data,
