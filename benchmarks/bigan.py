@@ -18,6 +18,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -29,8 +30,8 @@ from torchvision.utils import make_grid
 
 from lightning_gans import BiGAN
 from lightning_gans.__main__ import main as program
-from lightning_gans.callbacks.nearest_neighbor_accuracy import points_of
 from lightning_gans.callbacks.sample_grid import to_uint8
+from lightning_gans.callbacks.training_images import features_of
 from lightning_gans.datamodules import MNISTDataModule
 from lightning_gans.metrics import nearest
 from lightning_gans.networks import BiGANEncoder
@@ -60,10 +61,10 @@ def measure(data: MNISTDataModule, encode: Callable[[Tensor], Tensor]) -> float:
     """The accuracy of the nearest neighbour."""
     training, evaluation = data.training, data.evaluation
     same = training is evaluation
-    points = points_of(training, torch.arange(len(training)), encode, torch.device("cpu"))
-    chosen = torch.arange(len(evaluation))
-    queries = points if same else points_of(evaluation, chosen, encode, torch.device("cpu"))
-    index = nearest(queries, points, chosen if same else None)[1]
+    alone, cpu = SimpleNamespace(world_size=1, global_rank=0), torch.device("cpu")
+    points = features_of(training, encode, alone, cpu)
+    queries = points if same else features_of(evaluation, encode, alone, cpu)
+    index = nearest(queries, points, torch.arange(len(points)) if same else None)[1]
     return (training.label[index] == evaluation.label).double().mean().item()
 
 

@@ -4,15 +4,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int64
 from lightning import Trainer
 from torch import Tensor
 
 from lightning_gans.callbacks.scorer import Scored, Scorer
-from lightning_gans.datamodules.tensors import TensorDataModule, TensorImages
+from lightning_gans.callbacks.training_images import features_of
+from lightning_gans.datamodules.tensors import TensorDataModule
 from lightning_gans.metrics.neighbors import nearest
-
-BLOCK = 500  # queries, or images to be encoded, at a time
 
 
 class NearestNeighborAccuracy(Scorer):
@@ -58,17 +56,9 @@ def accuracy(encode: Callable[[Tensor], Tensor], data: TensorDataModule, trainer
     """The accuracy over all processes, each of which takes every so many-th query."""
     training, evaluation = data.training, data.evaluation
     chosen = torch.arange(trainer.global_rank, len(evaluation), trainer.world_size)
-    points = points_of(training, torch.arange(len(training)), encode, device)
+    points = features_of(training, encode, trainer, device)
     own = chosen.to(device) if training is evaluation else None
-    queries = points[own] if own is not None else points_of(evaluation, chosen, encode, device)
+    queries = (points if own is not None else features_of(evaluation, encode, trainer, device))[chosen.to(device)]
     index = nearest(queries, points, own)[1].cpu()
     hits = (training.label[index] == evaluation.label[chosen]).sum().to(device)
     return trainer.strategy.reduce(hits, reduce_op="sum").item() / len(evaluation)
-
-
-@torch.no_grad()
-def points_of(
-    images: TensorImages, chosen: Int64[Tensor, " n"], encode: Callable[[Tensor], Tensor], device: torch.device
-) -> Float[Tensor, "n k"]:
-    """The points of the chosen images."""
-    return torch.cat([encode(images[block][0].to(device)).float() for block in chosen.split(BLOCK)])

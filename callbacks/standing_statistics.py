@@ -80,8 +80,6 @@ class StandingStatistics(Callback):
         parts = [part for norm in norms for part in statistics(norm)]
         for part, mean in zip(parts, means.split([len(part) for part in parts]), strict=True):
             part.copy_(mean)
-        for norm in norms:
-            norm.eval()
 
     def _batches(self, trainer: Any, loaders: Any) -> Iterator[tuple[int, Any]]:
         """This process's share of the first evaluation batches, with their places among those of all processes."""

@@ -12,7 +12,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from lightning_gans.adversarial import Batch, as_batch
 from lightning_gans.callbacks.score_card import gather_rows, results_folder
-from lightning_gans.metrics import health
+from lightning_gans.metrics import health, nearest
 from lightning_gans.objectives import Logits, Objective, Scalar
 from lightning_gans.randomness import mix, seeded
 
@@ -189,7 +189,7 @@ class TrainingHealth(Callback):
     ) -> dict[str, float]:
         known = label >= 0
         real, label = real[known], label[known]
-        guess = label[health.nearest(fake, real)] if len(label) else label
+        guess = label[nearest(fake.flatten(1).float(), real.flatten(1).float())[1]] if len(label) else label
         guess, label = (gather_rows([classes], trainer) for classes in (guess, label))
         if len(label) < IMAGES_PER_CLASS * len(label.unique()) or not len(label):
             return {}

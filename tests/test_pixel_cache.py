@@ -96,12 +96,16 @@ def test_the_file_holds_what_memory_would(folder, cache):
 
 
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="reads Linux's list of mapped files")
-def test_indexing_a_batch_copies_the_batch_alone(folder, cache):
+def test_all_processes_share_the_file(folder, cache):
     images = ready(folder, cache).training
     places = [line.split() for line in Path("/proc/self/maps").read_text().splitlines()]
     spans = {tuple(int(end, 16) for end in place[0].split("-")): place for place in places}
     (place,) = [place for (start, end), place in spans.items() if start <= images.image.data_ptr() < end]
     assert place[1] == "r--s" and place[-1] == str(kept(cache))  # shared with all processes, and written by none
+
+
+def test_indexing_a_batch_copies_the_batch_alone(folder, cache):
+    images = ready(folder, cache).training
     batch, _ = images[torch.tensor([3, 1])]
     assert batch.untyped_storage().nbytes() == 2 * 3 * 8 * 8 * 4
 

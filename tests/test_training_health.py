@@ -77,11 +77,6 @@ def test_spread_is_the_mean_distance_between_two_images():
     assert math.isnan(health.spread(torch.ones(1, 1, 2, 2)))
 
 
-def test_a_sample_is_next_to_the_real_image_least_far_away():
-    real, fake = torch.tensor([[0.0], [10.0]]), torch.tensor([[4.0], [6.0], [-3.0]])
-    assert health.nearest(fake, real).tolist() == [0, 1, 0]
-
-
 def test_the_effective_number_of_classes_counts_those_of_equal_share():
     assert health.shares(torch.tensor([0, 0, 2, 2]), 4).tolist() == [0.5, 0, 0.5, 0]
     for share, number in (([1.0, 0, 0], 1), ([0.5, 0.5, 0], 2), ([0.25] * 4, 4)):

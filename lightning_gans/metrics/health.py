@@ -90,11 +90,6 @@ def spread(images: Float[Tensor, "b ..."]) -> float:
     return distance.sum().item() / (count * (count - 1)) if count > 1 else math.nan
 
 
-def nearest(fake: Float[Tensor, "b ..."], real: Float[Tensor, "n ..."]) -> Int64[Tensor, " b"]:
-    """For each sample the index of the real image next to it."""
-    return torch.cdist(fake.flatten(1).float(), real.flatten(1).float()).argmin(1)
-
-
 def shares(classes: Int64[Tensor, " n"], num_classes: int) -> Float[Tensor, " {num_classes}"]:
     """The histogram of the classes, of sum 1."""
     return classes.bincount(minlength=num_classes).float() / len(classes)
