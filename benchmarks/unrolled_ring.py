@@ -1,9 +1,11 @@
-"""Modes covered over training by unrolled GANs on a ring of Gaussians: figure 2 of Metz et al., 2017.
+"""Modes that unrolled GANs cover over training: of a ring, as in figure 2 of Metz et al., 2017, or of a grid.
 
-Trains the recipe `unrolled_gan_ring` for each number of unrolled steps and each seed, scores the samples at regular
-times as the recipe does, and draws those of the first seed: a row for each number of unrolled steps, time to the right.
+Trains the recipe `unrolled_gan_ring`, or another one, for each number of unrolled steps and each seed, scores the
+samples at regular times as the recipe does, and draws those of the first seed: a row for each number of unrolled steps,
+time to the right.
 
-    python benchmarks/unrolled_ring.py
+    python benchmarks/unrolled_ring.py --unrolled 0 5 10
+    python benchmarks/unrolled_ring.py --recipe unrolled_gan_grid --every 500
 """
 
 import argparse
@@ -27,8 +29,6 @@ from lightning_gans.__main__ import GANCLI, recipe
 from lightning_gans.metrics import gaussian_modes
 
 ROOT = Path(__file__).parents[1]
-PICTURE, RESULTS = ROOT / "docs/images/unrolled_gan_ring.png", ROOT / "benchmarks/results/unrolled_gan_ring.json"
-RECIPE = "unrolled_gan_ring"
 MIN_COUNT = 20  # samples of 2560 within three standard deviations of a covered mode
 
 
@@ -116,32 +116,35 @@ def draw(rows: dict[int, dict[int, Tensor]], real: Tensor, path: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--recipe", default="unrolled_gan_ring")
     parser.add_argument("--unrolled", type=int, nargs="+", default=[0, 5])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--steps", type=int, help="by default the recipe's")
     parser.add_argument("--every", type=int, default=100, help="steps between scores")
     parser.add_argument("--columns", type=int, default=6, help="of the picture")
-    parser.add_argument("--picture", type=Path, default=PICTURE)
-    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--picture", type=Path, help="by default docs/images/RECIPE.png")
+    parser.add_argument("--results", type=Path, help="by default benchmarks/results/RECIPE.json")
     options = parser.parse_args()
+    picture = options.picture or ROOT / f"docs/images/{options.recipe}.png"
+    results = options.results or ROOT / f"benchmarks/results/{options.recipe}.json"
     quieten()
     runs: list[dict[str, Any]] = []
     rows: dict[int, dict[int, Tensor]] = {}
-    options.results.parent.mkdir(parents=True, exist_ok=True)
+    results.parent.mkdir(parents=True, exist_ok=True)
     for seed in options.seeds:
         for unrolled in options.unrolled:
             arguments = [f"--seed_everything={seed}", f"--model.unrolled_steps={unrolled}"]
             arguments += [f"--trainer.max_steps={options.steps}"] if options.steps else []
-            watch, real, spent = train(RECIPE, arguments, options.every)
+            watch, real, spent = train(options.recipe, arguments, options.every)
             runs.append({"unrolled_steps": unrolled, "seed": seed, **spent, "scores": watch.scores})
-            result = {"recipe": RECIPE, "min_count": MIN_COUNT, "machine": machine(), "runs": runs}
-            options.results.write_text(json.dumps(result, indent=1) + "\n")
+            result = {"recipe": options.recipe, "min_count": MIN_COUNT, "machine": machine(), "runs": runs}
+            results.write_text(json.dumps(result, indent=1) + "\n")
             print(unrolled, seed, spent, *(s["modes_covered"] for s in watch.scores.values()), flush=True)
             if seed == options.seeds[0]:
                 steps = list(watch.samples)
                 shown = [steps[(i + 1) * len(steps) // options.columns - 1] for i in range(options.columns)]
                 rows[unrolled] = {step: watch.samples[step] for step in shown}
-                draw(rows, real, options.picture)
+                draw(rows, real, picture)
 
 
 if __name__ == "__main__":

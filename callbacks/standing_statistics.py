@@ -1,6 +1,7 @@
 """Batch norm's statistics, taken anew for the samples that are scored."""
 
 from collections.abc import Iterator
+from functools import partial
 from itertools import chain, islice
 from typing import Any
 
@@ -70,11 +71,15 @@ class StandingStatistics(Callback):
         with isolate_rng(), pl_module.evaluating():
             for norm in norms:
                 norm.train()
+                # Not that of a synchronised one, since processes may have unequal numbers of batches.
+                norm.forward = partial(_BatchNorm.forward, norm)  # type: ignore[method-assign]
             for index, batch in self._batches(trainer, loaders):
                 with seeded(mix(global_seed(), index, 2), pl_module.device):
                     pl_module.samples(batch)
                 rows.append(torch.cat([part for norm in norms for part in statistics(norm)])[None])
                 places.append(torch.tensor([index], device=pl_module.device))
+        for norm in norms:
+            del norm.forward
         everyone, order = gather_rows(rows, trainer), gather_rows(places, trainer).argsort()
         means = as_float64(everyone)[order].mean(0)  # in one order, so that it is the same on any number of processes
         parts = [part for norm in norms for part in statistics(norm)]

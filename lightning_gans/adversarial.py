@@ -22,6 +22,7 @@ from torch.nn.utils.parametrizations import _SpectralNorm
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from lightning_gans.batch_norm import synchronise_on_any_device
 from lightning_gans.randomness import global_seed, mix, reseed, seeded
 
 Batch = Sequence[Tensor]
@@ -268,6 +269,9 @@ class AdversarialModule(LightningModule, ABC):
                 if isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
                     raise ValueError(f"`{player}_scheduler` must not wait for a metric, got ReduceLROnPlateau.")
         return optimizers, schedulers
+
+    def setup(self, stage: str) -> None:
+        synchronise_on_any_device(self.trainer.strategy)
 
     def on_fit_start(self) -> None:
         strategy = self.trainer.strategy

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from tests.conftest import RECIPES, largest_difference
-from tests.two_processes import STEPS, compare, cuts
+from tests.two_processes import STEPS, WITH_BATCH_NORM, compare, cuts
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +53,14 @@ def test_a_loss_that_is_not_finite_on_one_process_stops_both(pair):
 def test_two_processes_take_the_steps_of_one(pair, tmp_path, recipe, micro_batches):
     _, _, states = pair(f"{recipe}_{micro_batches}")
     alone = compare(recipe, tmp_path, 1, 1).states["end"]
+    assert largest_difference(states["end"], alone) < 1e-10
+
+
+@pytest.mark.parametrize("recipe", WITH_BATCH_NORM)
+def test_synchronised_batch_norm_on_two_processes_is_that_of_one(pair, tmp_path, recipe):
+    _, _, states = pair(f"{recipe}_synchronised")
+    alone = compare(recipe, tmp_path, 1, 1, batch_norm=True).states["end"]
+    assert any("running_var" in name for name in alone)
     assert largest_difference(states["end"], alone) < 1e-10
 
 

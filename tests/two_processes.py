@@ -15,6 +15,7 @@ from lightning_gans.__main__ import main
 from tests.conftest import RECIPES, make_comparable, reduced
 
 STEPS = 6  # with 5 critic steps for one of the generator, it moves once
+WITH_BATCH_NORM = ["dcgan_mnist", "biggan_mnist"]
 SPY = {"class_path": "tests.two_processes.Spy"}
 
 
@@ -81,10 +82,14 @@ class Spy(Callback):
 
 
 class Comparable(Spy):
-    """Also takes away what depends on how a batch is cut."""
+    """Also takes away what depends on how a batch is cut; batch norm only if asked to."""
+
+    def __init__(self, batch_norm: bool = False) -> None:
+        super().__init__()
+        self.batch_norm = batch_norm
 
     def setup(self, trainer, pl_module, stage):
-        make_comparable(pl_module)
+        make_comparable(pl_module, self.batch_norm)
 
 
 class Poison(Callback):
@@ -113,11 +118,12 @@ def train(recipe: str, folder: Path, devices: int, *options: str, **changes) -> 
     return next(callback for callback in cli.trainer.callbacks if isinstance(callback, Spy))
 
 
-def compare(recipe: str, folder: Path, devices: int, micro_batches: int) -> Spy:
-    """Trains in float64 what equals one process to rounding."""
-    callbacks = [{"class_path": "tests.two_processes.Comparable"}]
+def compare(recipe: str, folder: Path, devices: int, micro_batches: int, batch_norm: bool = False) -> Spy:
+    """Trains in float64 what equals one process to rounding, with synchronised batch norm or with none."""
+    callbacks = [{"class_path": "tests.two_processes.Comparable", "init_args": {"batch_norm": batch_norm}}]
     options = [f"--model.micro_batches={micro_batches}", "--model.generator_clip=0.1", "--model.discriminator_clip=0.1"]
-    return train(recipe, folder, devices, *options, precision="64-true", callbacks=callbacks)
+    changes = {"precision": "64-true", "callbacks": callbacks, "sync_batchnorm": batch_norm}
+    return train(recipe, folder, devices, *options, **changes)
 
 
 def saver(folder: Path) -> dict:
@@ -135,6 +141,10 @@ def walk(folder: Path) -> None:
     with contextlib.redirect_stderr(io.StringIO()) as errors, contextlib.suppress(SystemExit):
         train(RECIPES[0], folder / "poisoned", 2, callbacks=[{"class_path": "tests.two_processes.Poison"}])
     (folder / f"poisoned_{rank}.txt").write_text(errors.getvalue())
+
+    for recipe in WITH_BATCH_NORM:
+        name = f"{recipe}_synchronised"
+        save(name, compare(recipe, folder / name, 2, 1, batch_norm=True))
 
     for recipe in RECIPES:
         for micro_batches in cuts(recipe):

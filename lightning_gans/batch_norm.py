@@ -1,0 +1,84 @@
+"""Batch norm over the images of all processes, on devices where torch's own does not run."""
+
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from lightning.pytorch.plugins import LayerSync
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+KERNELS = ("cuda", "xpu", "hpu")  # devices of torch.nn.SyncBatchNorm
+
+
+class SumOverProcesses(torch.autograd.Function):
+    """The sum of every process's tensor, whose gradient is the sum of every process's gradient."""
+
+    @staticmethod
+    def forward(context: Any, x: Tensor) -> Tensor:
+        x = x.clone()
+        torch.distributed.all_reduce(x)
+        return x
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+        return over_processes(gradient)
+
+
+def over_processes(x: Tensor) -> Tensor:
+    total: Tensor = SumOverProcesses.apply(x)
+    return total
+
+
+class SynchronisedBatchNorm(_BatchNorm):
+    """Batch norm whose mean and variance are those of the batches of all processes."""
+
+    def _check_input_dim(self, x: Tensor) -> None:
+        if x.ndim < 2:
+            raise ValueError(f"Batch norm needs (b, n, ...), got {x.ndim} dimensions.")
+
+    def forward(self, x: Float[Tensor, "b n ..."]) -> Float[Tensor, "b n ..."]:
+        if not self.training:
+            return super().forward(x)
+        dims, shape = [0, *range(2, x.ndim)], [1, -1, *[1] * (x.ndim - 2)]
+        precise = x.to(torch.promote_types(x.dtype, torch.float32))
+        count = precise.new_tensor([x.numel() / x.shape[1]])
+        total = over_processes(torch.cat([precise.sum(dims), count]))
+        mean, count = total[:-1] / total[-1], total[-1].detach()
+        centred = precise - mean.view(shape)
+        variance = over_processes(centred.square().sum(dims)) / count
+        self.track(mean.detach(), variance.detach() * count / (count - 1))
+        normal = centred * (variance + self.eps).rsqrt().view(shape)
+        if self.affine:
+            normal = normal * self.weight.view(shape) + self.bias.view(shape)
+        return normal.to(x.dtype)
+
+    def track(self, mean: Float[Tensor, " n"], variance: Float[Tensor, " n"]) -> None:
+        """Moves the running statistics."""
+        if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:
+            return
+        self.num_batches_tracked.add_(1)
+        weight = 1 / self.num_batches_tracked.item() if self.momentum is None else self.momentum
+        self.running_mean.lerp_(mean.to(self.running_mean), weight)
+        self.running_var.lerp_(variance.to(self.running_var), weight)
+
+
+class AnyDeviceSync(LayerSync):
+    """What Lightning's `sync_batchnorm` does, for devices where torch's synchronised batch norm refuses to run."""
+
+    def apply(self, model: nn.Module) -> nn.Module:
+        """Every batch norm becomes a synchronised one, and keeps its parameters and buffers."""
+        for norm in model.modules():
+            if isinstance(norm, _BatchNorm):
+                norm.__class__ = SynchronisedBatchNorm
+        return model
+
+    def revert(self, model: nn.Module) -> nn.Module:
+        """Nothing: the statistics are the same in evaluation."""
+        return model
+
+
+def synchronise_on_any_device(strategy: Any) -> None:
+    """Lets `sync_batchnorm` work on this strategy's device."""
+    if getattr(strategy, "_layer_sync", None) is not None and strategy.root_device.type not in KERNELS:
+        strategy._layer_sync = AnyDeviceSync()
