@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from lightning_gans import ACGAN, CGAN, WGAN, CatGAN, InfoGAN, RelativisticGAN
 from lightning_gans.models.catgan import conditional_entropy, marginal_entropy
+from lightning_gans.networks.catgan import GaussianNoise
 from lightning_gans.objectives import Hinge
-from tests.conftest import tiny
+from tests.conftest import Line, tiny
 
 REAL = torch.tensor([[0.5, 1.0, -1.0, 0.2], [-0.3, 0.0, 2.0, 0.1], [1.5, -2.0, 0.3, -0.4]])
 FAKE = torch.tensor([[-0.7, 0.1, 0.6, 1.2], [0.9, -1.0, 0.4, 0.3], [0.2, 0.8, -0.6, -1.1]])
@@ -138,6 +139,20 @@ def test_catgan_is_equations_7_and_9_and_knows_no_label_of_minus_one():
     expected = {"balance": -entropy(fake.mean(0)), "certainty": entropy(fake).mean()}
     assert values(module.generator_loss(BATCH)) == expected
     assert module.discriminator_loss((BATCH[0], torch.full((3,), -1)))["class"] == 0
+
+
+def test_catgan_classifies_with_the_statistics_of_real_images_without_noise():
+    linear, norm = nn.Linear(64, 2), nn.BatchNorm1d(2)
+    discriminator = nn.Sequential(nn.Flatten(), GaussianNoise(5.0), linear, norm)
+    module = CatGAN(generator=Line(), discriminator=discriminator)
+    real = torch.rand(8, 1, 8, 8)
+    module.discriminator(real)
+    assert norm.running_mean.eq(0).all() and norm.running_var.eq(1).all()
+    module.note_statistics(real)
+    seen = linear(real.flatten(1))
+    assert torch.allclose(norm.running_mean, 0.05 * seen.mean(0))
+    assert torch.allclose(norm.running_var, 0.95 + 0.05 * seen.var(0))
+    assert norm.training and discriminator.training
 
 
 def test_entropies_of_certain_and_of_even_classes():

@@ -3,6 +3,9 @@ import torch
 from torch import nn
 
 from lightning_gans.networks import (
+    CatGANConvDiscriminator,
+    CatGANDiscriminator,
+    CatGANGenerator,
     DCGANDiscriminator,
     DCGANGenerator,
     InfoGANDiscriminator,
@@ -12,6 +15,7 @@ from lightning_gans.networks import (
     MLPGenerator,
     SpectrallyNormalized,
 )
+from lightning_gans.networks.catgan import GaussianNoise
 from lightning_gans.networks.spectral import spectral_norms
 
 
@@ -52,6 +56,24 @@ def test_batch_norm_stands_where_the_paper_puts_it():
 def test_a_size_that_halving_does_not_reach_is_refused(size):
     with pytest.raises(ValueError, match=f"`size` must be 4, 5, 6 or 7 doubled at least once.*got {size}"):
         DCGANGenerator(size=size)
+
+
+@pytest.mark.parametrize("size", [8, 28])
+def test_catgan_makes_and_sorts_images(size):
+    image = CatGANGenerator(latent_dim=5, channels=2, size=size, width=8)(torch.randn(3, 5))
+    assert image.shape == (3, 2, size, size) and image.abs().max() <= 1
+    for network in (CatGANDiscriminator, CatGANConvDiscriminator):
+        discriminator = network(channels=2, size=size, width=4, outputs=7)
+        assert discriminator(image).shape == (3, 7)
+        assert not torch.equal(discriminator(image), discriminator(image))
+        discriminator.eval()
+        assert torch.equal(discriminator(image), discriminator(image))
+
+
+def test_noise_has_its_standard_deviation_in_training_alone():
+    noise, x = GaussianNoise(0.3), torch.ones(20, 8, 30, 30)
+    assert (noise(x) - x).std().item() == pytest.approx(0.3, rel=0.02)
+    assert torch.equal(noise.eval()(x), x)
 
 
 def test_perceptrons_make_and_judge_images():

@@ -2,11 +2,15 @@
 
 import math
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import cross_entropy
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from lightning_gans.adversarial import AdversarialModule, Batch, Terms
+
+MOMENTUM = 0.05  # of the running statistics
 
 
 class CatGAN(AdversarialModule):
@@ -21,6 +25,9 @@ class CatGAN(AdversarialModule):
 
     Batches are `(image, label)`; the label is -1 where it is not known. Without any the classes are clusters.
 
+    Noise in the discriminator widens what its batch norm sees. So the running statistics, with which `classify` works,
+    are taken from real images without noise.
+
     Args:
         supervised_weight: lambda of the cross-entropy, which is the mean over a batch's labelled images.
         kwargs: See `AdversarialModule`. The discriminator returns (b, K) logits.
@@ -31,6 +38,12 @@ class CatGAN(AdversarialModule):
     def __init__(self, supervised_weight: float = 1.0, **kwargs):
         super().__init__(**kwargs)
         self.supervised_weight = supervised_weight
+        for norm in self.norms():
+            norm.momentum = 0.0
+
+    def play(self, batch: Batch) -> None:
+        super().play(batch)
+        self.note_statistics(batch[0])
 
     def discriminator_loss(self, batch: Batch) -> Terms:
         real, label = batch
@@ -51,6 +64,22 @@ class CatGAN(AdversarialModule):
     def classify(self, image: Tensor) -> Tensor:
         """Logits of the classes (b, K)."""
         return self.discriminator(image)
+
+    @torch.no_grad()
+    def note_statistics(self, real: Tensor) -> None:
+        """Moves the running statistics of the discriminator's batch norm."""
+        self.discriminator.eval()
+        for norm in self.norms():
+            norm.train()
+            norm.momentum = MOMENTUM
+        self.discriminator(real)
+        for norm in self.norms():
+            norm.momentum = 0.0
+        self.discriminator.train()
+
+    def norms(self) -> list[_BatchNorm]:
+        """The discriminator's batch norms."""
+        return [module for module in self.discriminator.modules() if isinstance(module, _BatchNorm)]
 
 
 def conditional_entropy(logits: Float[Tensor, "b k"]) -> Float[Tensor, ""]:
