@@ -4,8 +4,8 @@ Trains the recipe `unrolled_gan_ring`, or another one, for each number of unroll
 samples at regular times as the recipe does, and draws those of the first seed: a row for each number of unrolled steps,
 time to the right.
 
-    python benchmarks/unrolled_ring.py --unrolled 0 5 10
-    python benchmarks/unrolled_ring.py --recipe unrolled_gan_grid --every 500
+    python benchmarks/unrolled_ring.py
+    python benchmarks/unrolled_ring.py --recipe unrolled_gan_grid --unrolled 0 5 --every 500
 """
 
 import argparse
@@ -117,7 +117,7 @@ def draw(rows: dict[int, dict[int, Tensor]], real: Tensor, path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--recipe", default="unrolled_gan_ring")
-    parser.add_argument("--unrolled", type=int, nargs="+", default=[0, 5])
+    parser.add_argument("--unrolled", type=int, nargs="+", default=[0, 5, 10])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--steps", type=int, help="by default the recipe's")
     parser.add_argument("--every", type=int, default=100, help="steps between scores")

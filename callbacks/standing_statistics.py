@@ -1,6 +1,7 @@
 """Batch norm's statistics, taken anew for the samples that are scored."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from itertools import chain, islice
 from typing import Any
@@ -68,18 +69,14 @@ class StandingStatistics(Callback):
         for norm in norms:
             norm.momentum = 1.0  # the last batch alone
         rows, places = [], []
-        with isolate_rng(), pl_module.evaluating():
+        with isolate_rng(), pl_module.evaluating(), alone(norms):
             for norm in norms:
                 norm.train()
-                # Not that of a synchronised one, since processes may have unequal numbers of batches.
-                norm.forward = partial(_BatchNorm.forward, norm)  # type: ignore[method-assign]
             for index, batch in self._batches(trainer, loaders):
                 with seeded(mix(global_seed(), index, 2), pl_module.device):
                     pl_module.samples(batch)
                 rows.append(torch.cat([part for norm in norms for part in statistics(norm)])[None])
                 places.append(torch.tensor([index], device=pl_module.device))
-        for norm in norms:
-            del norm.forward
         everyone, order = gather_rows(rows, trainer), gather_rows(places, trainer).argsort()
         means = as_float64(everyone)[order].mean(0)  # in one order, so that it is the same on any number of processes
         parts = [part for norm in norms for part in statistics(norm)]
@@ -100,6 +97,18 @@ class StandingStatistics(Callback):
             for name, buffer in norm.named_buffers():
                 buffer.copy_(buffers[name])
         self._kept = []
+
+
+@contextmanager
+def alone(norms: list[_BatchNorm]) -> Iterator[None]:
+    """Within it, synchronised norms do not wait for other processes, which may have unequal numbers of batches."""
+    for norm in norms:
+        norm.forward = partial(_BatchNorm.forward, norm)  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        for norm in norms:
+            del norm.forward
 
 
 def statistics(norm: _BatchNorm) -> tuple[Tensor, Tensor]:

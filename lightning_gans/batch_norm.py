@@ -4,11 +4,11 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from lightning.pytorch.plugins import LayerSync
+from lightning.pytorch.plugins import LayerSync, TorchSyncBatchNorm
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-KERNELS = ("cuda", "xpu", "hpu")  # devices of torch.nn.SyncBatchNorm
+DEVICES_OF_TORCH = ("cuda", "xpu", "hpu")  # where torch.nn.SyncBatchNorm runs
 
 
 class SumOverProcesses(torch.autograd.Function):
@@ -22,10 +22,10 @@ class SumOverProcesses(torch.autograd.Function):
 
     @staticmethod
     def backward(context: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
-        return over_processes(gradient)
+        return summed_over_processes(gradient)
 
 
-def over_processes(x: Tensor) -> Tensor:
+def summed_over_processes(x: Tensor) -> Tensor:
     total: Tensor = SumOverProcesses.apply(x)
     return total
 
@@ -40,13 +40,16 @@ class SynchronisedBatchNorm(_BatchNorm):
     def forward(self, x: Float[Tensor, "b n ..."]) -> Float[Tensor, "b n ..."]:
         if not self.training:
             return super().forward(x)
+        self._check_input_dim(x)
+        if x.numel() == x.shape[1] and torch.distributed.get_world_size() == 1:
+            raise ValueError(f"Batch norm in training needs more than one value per channel, got {tuple(x.shape)}.")
         dims, shape = [0, *range(2, x.ndim)], [1, -1, *[1] * (x.ndim - 2)]
         precise = x.to(torch.promote_types(x.dtype, torch.float32))
         count = precise.new_tensor([x.numel() / x.shape[1]])
-        total = over_processes(torch.cat([precise.sum(dims), count]))
+        total = summed_over_processes(torch.cat([precise.sum(dims), count]))
         mean, count = total[:-1] / total[-1], total[-1].detach()
         centred = precise - mean.view(shape)
-        variance = over_processes(centred.square().sum(dims)) / count
+        variance = summed_over_processes(centred.square().sum(dims)) / count
         self.track(mean.detach(), variance.detach() * count / (count - 1))
         normal = centred * (variance + self.eps).rsqrt().view(shape)
         if self.affine:
@@ -55,8 +58,9 @@ class SynchronisedBatchNorm(_BatchNorm):
 
     def track(self, mean: Float[Tensor, " n"], variance: Float[Tensor, " n"]) -> None:
         """Moves the running statistics."""
-        if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:
+        if not self.track_running_stats:
             return
+        assert self.running_mean is not None and self.running_var is not None and self.num_batches_tracked is not None
         self.num_batches_tracked.add_(1)
         weight = 1 / self.num_batches_tracked.item() if self.momentum is None else self.momentum
         self.running_mean.lerp_(mean.to(self.running_mean), weight)
@@ -66,19 +70,26 @@ class SynchronisedBatchNorm(_BatchNorm):
 class AnyDeviceSync(LayerSync):
     """What Lightning's `sync_batchnorm` does, for devices where torch's synchronised batch norm refuses to run."""
 
+    def __init__(self) -> None:
+        self._kept: dict[nn.Module, type[nn.Module]] = {}
+
     def apply(self, model: nn.Module) -> nn.Module:
         """Every batch norm becomes a synchronised one, and keeps its parameters and buffers."""
-        for norm in model.modules():
-            if isinstance(norm, _BatchNorm):
-                norm.__class__ = SynchronisedBatchNorm
+        self._kept = {norm: type(norm) for norm in model.modules() if isinstance(norm, _BatchNorm)}
+        for norm in self._kept:
+            norm.__class__ = SynchronisedBatchNorm
         return model
 
     def revert(self, model: nn.Module) -> nn.Module:
-        """Nothing: the statistics are the same in evaluation."""
+        """Every batch norm is what it was, since other processes are no longer there to wait for."""
+        for norm, kind in self._kept.items():
+            norm.__class__ = kind
+        self._kept = {}
         return model
 
 
 def synchronise_on_any_device(strategy: Any) -> None:
-    """Lets `sync_batchnorm` work on this strategy's device."""
-    if getattr(strategy, "_layer_sync", None) is not None and strategy.root_device.type not in KERNELS:
-        strategy._layer_sync = AnyDeviceSync()
+    """Lets Lightning's `sync_batchnorm` work on this strategy's device."""
+    if isinstance(getattr(strategy, "_layer_sync", None), TorchSyncBatchNorm):
+        if strategy.root_device.type not in DEVICES_OF_TORCH:
+            strategy._layer_sync = AnyDeviceSync()

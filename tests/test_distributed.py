@@ -64,6 +64,12 @@ def test_synchronised_batch_norm_on_two_processes_is_that_of_one(pair, tmp_path,
     assert largest_difference(states["end"], alone) < 1e-10
 
 
+def test_synchronised_norms_do_not_wait_for_each_other_where_batches_are_unequal(pair):
+    (_, _, first), (_, _, second) = pair("standing", 0), pair("standing", 1)
+    for when in ("scoring", "end"):
+        assert largest_difference(first[when], second[when]) == 0
+
+
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_each_player_is_reduced_once_a_step(pair, recipe):
     for micro_batches in cuts(recipe):

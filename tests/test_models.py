@@ -1,6 +1,7 @@
 """What each player of a variant minimises, against formulas written another way."""
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from lightning_gans import ACGAN, CGAN, WGAN, CatGAN, InfoGAN, RelativisticGAN
 from lightning_gans.models.catgan import conditional_entropy, marginal_entropy
 from lightning_gans.networks.catgan import GaussianNoise
 from lightning_gans.objectives import Hinge
-from tests.conftest import Line, tiny
+from tests.conftest import Line, loader, tiny
 
 REAL = torch.tensor([[0.5, 1.0, -1.0, 0.2], [-0.3, 0.0, 2.0, 0.1], [1.5, -2.0, 0.3, -0.4]])
 FAKE = torch.tensor([[-0.7, 0.1, 0.6, 1.2], [0.9, -1.0, 0.4, 0.3], [0.2, 0.8, -0.6, -1.1]])
@@ -141,18 +142,19 @@ def test_catgan_is_equations_7_and_9_and_knows_no_label_of_minus_one():
     assert module.discriminator_loss((BATCH[0], torch.full((3,), -1)))["class"] == 0
 
 
-def test_catgan_classifies_with_the_statistics_of_real_images_without_noise():
-    linear, norm = nn.Linear(64, 2), nn.BatchNorm1d(2)
-    discriminator = nn.Sequential(nn.Flatten(), GaussianNoise(5.0), linear, norm)
-    module = CatGAN(generator=Line(), discriminator=discriminator)
-    real = torch.rand(8, 1, 8, 8)
-    module.discriminator(real)
-    assert norm.running_mean.eq(0).all() and norm.running_var.eq(1).all()
-    module.note_statistics(real)
+def test_catgan_classifies_with_the_statistics_of_real_images_without_noise(fit):
+    linear, norm, frozen = nn.Linear(64, 10), nn.BatchNorm1d(10), nn.BatchNorm1d(10)
+    module = CatGAN(
+        generator=Line(), discriminator=nn.Sequential(nn.Flatten(), GaussianNoise(5.0), linear, norm, frozen)
+    )
+    module.discriminator_optimizer = partial(torch.optim.SGD, lr=0.0)
+    frozen.eval()
+    fit(module, steps=1)
+    real = next(iter(loader()))[0]
     seen = linear(real.flatten(1))
-    assert torch.allclose(norm.running_mean, 0.05 * seen.mean(0))
-    assert torch.allclose(norm.running_var, 0.95 + 0.05 * seen.var(0))
-    assert norm.training and discriminator.training
+    assert torch.allclose(norm.running_mean, 0.1 * seen.mean(0))
+    assert torch.allclose(norm.running_var, 0.9 + 0.1 * seen.var(0))
+    assert frozen.running_mean.eq(0).all() and not frozen.training and norm.training
 
 
 def test_entropies_of_certain_and_of_even_classes():

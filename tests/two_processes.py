@@ -15,7 +15,7 @@ from lightning_gans.__main__ import main
 from tests.conftest import RECIPES, make_comparable, reduced
 
 STEPS = 6  # with 5 critic steps for one of the generator, it moves once
-WITH_BATCH_NORM = ["dcgan_mnist", "biggan_mnist"]
+WITH_BATCH_NORM = ["dcgan_mnist", "biggan_mnist", "catgan_mnist"]
 SPY = {"class_path": "tests.two_processes.Spy"}
 
 
@@ -145,6 +145,10 @@ def walk(folder: Path) -> None:
     for recipe in WITH_BATCH_NORM:
         name = f"{recipe}_synchronised"
         save(name, compare(recipe, folder / name, 2, 1, batch_norm=True))
+
+    standing = {"class_path": "StandingStatistics", "init_args": {"num_batches": 3}}  # of 3 one process has 2
+    scored = {"val_check_interval": STEPS, "check_val_every_n_epoch": None, "sync_batchnorm": True}
+    save("standing", train("biggan_mnist", folder / "standing", 2, callbacks=[SPY, standing], **scored))
 
     for recipe in RECIPES:
         for micro_batches in cuts(recipe):

@@ -10,8 +10,6 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from lightning_gans.adversarial import AdversarialModule, Batch, Terms
 
-MOMENTUM = 0.05  # of the running statistics
-
 
 class CatGAN(AdversarialModule):
     """Categorical GAN (Springenberg, 2016, https://arxiv.org/abs/1511.06390).
@@ -39,7 +37,7 @@ class CatGAN(AdversarialModule):
         super().__init__(**kwargs)
         self.supervised_weight = supervised_weight
         for norm in self.norms():
-            norm.momentum = 0.0
+            norm.track_running_stats = False  # but in `note_statistics`
 
     def play(self, batch: Batch) -> None:
         super().play(batch)
@@ -68,18 +66,24 @@ class CatGAN(AdversarialModule):
     @torch.no_grad()
     def note_statistics(self, real: Tensor) -> None:
         """Moves the running statistics of the discriminator's batch norm."""
+        norms = [norm for norm in self.norms() if norm.training]
+        if not norms:
+            return
+        modes = [(module, module.training) for module in self.discriminator.modules()]
         self.discriminator.eval()
-        for norm in self.norms():
+        for norm in norms:
             norm.train()
-            norm.momentum = MOMENTUM
+            norm.track_running_stats = True
         self.discriminator(real)
-        for norm in self.norms():
-            norm.momentum = 0.0
-        self.discriminator.train()
+        for norm in norms:
+            norm.track_running_stats = False
+        for module, training in modes:
+            module.training = training
 
     def norms(self) -> list[_BatchNorm]:
-        """The discriminator's batch norms."""
-        return [module for module in self.discriminator.modules() if isinstance(module, _BatchNorm)]
+        """The discriminator's batch norms that have running statistics."""
+        norms = [module for module in self.discriminator.modules() if isinstance(module, _BatchNorm)]
+        return [norm for norm in norms if norm.running_mean is not None]
 
 
 def conditional_entropy(logits: Float[Tensor, "b k"]) -> Float[Tensor, ""]:

@@ -6,9 +6,7 @@ from lightning_gans.networks.bigan import BiGANDiscriminator as BiGANDiscriminat
 from lightning_gans.networks.bigan import BiGANEncoder as BiGANEncoder
 from lightning_gans.networks.biggan_deep import BigGANDeepDiscriminator as BigGANDeepDiscriminator
 from lightning_gans.networks.biggan_deep import BigGANDeepGenerator as BigGANDeepGenerator
-from lightning_gans.networks.catgan import CatGANConvDiscriminator as CatGANConvDiscriminator
 from lightning_gans.networks.catgan import CatGANDiscriminator as CatGANDiscriminator
-from lightning_gans.networks.catgan import CatGANGenerator as CatGANGenerator
 from lightning_gans.networks.conditional import LabelledDiscriminator as LabelledDiscriminator
 from lightning_gans.networks.conditional import LabelledGenerator as LabelledGenerator
 from lightning_gans.networks.dcgan import DCGANDiscriminator as DCGANDiscriminator

@@ -1,4 +1,4 @@
-"""CatGAN's networks."""
+"""CatGAN's discriminator; its generator is DCGAN's with a hidden layer."""
 
 import torch
 from jaxtyping import Float
@@ -6,72 +6,13 @@ from torch import Tensor, nn
 
 from lightning_gans.precision import full_precision
 
-
-class CatGANGenerator(nn.Module):
-    """Rectified linear layers with batch norm from a latent to an image.
-
-    Source: Springenberg, 2016, https://arxiv.org/abs/1511.06390.
-
-    Args:
-        latent_dim: Size of the latent.
-        channels: Image channels.
-        size: Image height and width.
-        width: Units of the last hidden layer; the two before it have half.
-    """
-
-    def __init__(self, latent_dim: int = 128, channels: int = 1, size: int = 28, width: int = 1000):
-        super().__init__()
-        self.latent_dim = latent_dim
-        layers: list[nn.Module] = []
-        sizes = [latent_dim, width // 2, width // 2, width]
-        for before, after in zip(sizes, sizes[1:], strict=False):
-            layers += [nn.Linear(before, after, bias=False), nn.BatchNorm1d(after), nn.LeakyReLU(0.1)]
-        layers += [nn.Linear(width, channels * size * size), nn.Tanh(), nn.Unflatten(1, (channels, size, size))]
-        self.layers = nn.Sequential(*layers)
-
-    def forward(self, latent: Float[Tensor, "b z"]) -> Float[Tensor, "b c h w"]:
-        return self.layers(latent)
+MOMENTUM = 0.05  # of batch norm's running statistics, half of torch's for batches that are small
 
 
 class CatGANDiscriminator(nn.Module):
-    """Five hidden layers with batch norm, and noise at the input of each, from an image to class logits.
-
-    Source: Springenberg, 2016, https://arxiv.org/abs/1511.06390.
-
-    Args:
-        channels: Image channels.
-        size: Image height and width.
-        width: Units of the first hidden layer; the others have 1/2, 1/4, 1/4 and 1/4 of it.
-        outputs: Number of classes.
-        image_noise: Standard deviation of the noise on the image, whose range is [-1, 1]; 0 adds none.
-        hidden_noise: Standard deviation of the noise on hidden layers, which batch norm has given one of 1.
-    """
-
-    def __init__(
-        self,
-        channels: int = 1,
-        size: int = 28,
-        width: int = 1000,
-        outputs: int = 10,
-        image_noise: float = 0.6,
-        hidden_noise: float = 0.5,
-    ):
-        super().__init__()
-        layers: list[nn.Module] = [nn.Flatten(), GaussianNoise(image_noise)]
-        sizes = [channels * size * size, width, width // 2, width // 4, width // 4, width // 4]
-        for before, after in zip(sizes, sizes[1:], strict=False):
-            layers += [nn.Linear(before, after, bias=False), nn.BatchNorm1d(after), nn.LeakyReLU(0.1)]
-            layers += [GaussianNoise(hidden_noise)]
-        self.layers = nn.Sequential(*layers, nn.Linear(sizes[-1], outputs))
-
-    def forward(self, image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k"]:
-        return full_precision(self.layers(image))
-
-
-class CatGANConvDiscriminator(nn.Module):
     """Four convolutions and a hidden layer with batch norm, max pooling and noise, from an image to class logits.
 
-    Source: Springenberg, 2016, https://arxiv.org/abs/1511.06390, whose network for digits is as remembered.
+    Source: Springenberg, 2016, https://arxiv.org/abs/1511.06390, whose layers for digits are as remembered.
 
     Args:
         channels: Image channels.
@@ -94,16 +35,26 @@ class CatGANConvDiscriminator(nn.Module):
         hidden_noise: float = 0.3,
     ):
         super().__init__()
+        if size < 8:
+            raise ValueError(f"`size` must be at least 8, got {size}.")
         layers: list[nn.Module] = [GaussianNoise(image_noise)]
         before = channels
         for factor, kernel, pool in ((1, 5, True), (2, 3, False), (2, 3, True), (4, 3, True)):
             after = factor * width
-            layers += [nn.Conv2d(before, after, kernel, padding=kernel // 2, bias=False), nn.BatchNorm2d(after)]
+            layers += [
+                nn.Conv2d(before, after, kernel, padding=kernel // 2, bias=False),
+                nn.BatchNorm2d(after, momentum=MOMENTUM),
+            ]
             layers += [nn.LeakyReLU(0.1), GaussianNoise(hidden_noise)]
             layers += [nn.MaxPool2d(2)] if pool else []
             before = after
-        layers += [nn.Flatten(), nn.Linear(before * (size // 8) ** 2, hidden, bias=False), nn.BatchNorm1d(hidden)]
-        layers += [nn.LeakyReLU(0.1), GaussianNoise(hidden_noise), nn.Linear(hidden, outputs)]
+        layers += [nn.Flatten(), nn.Linear(before * (size // 8) ** 2, hidden, bias=False)]
+        layers += [
+            nn.BatchNorm1d(hidden, momentum=MOMENTUM),
+            nn.LeakyReLU(0.1),
+            GaussianNoise(hidden_noise),
+            nn.Linear(hidden, outputs),
+        ]
         self.layers = nn.Sequential(*layers).to(memory_format=torch.channels_last)
 
     def forward(self, image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k"]:

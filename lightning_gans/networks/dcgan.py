@@ -17,7 +17,7 @@ class DCGANGenerator(nn.Module):
         latent_dim: Size of the latent.
         channels: Image channels.
         size: Image height and width: 4, 5, 6 or 7 doubled at least once, such as 28, 32 or 64.
-        width: Channels of the last hidden layer; 64 in the paper.
+        width: Channels of the last hidden layer; 128 in the paper (figure 1).
         hidden: Units of a linear layer before the projection; 0 has none, as the paper advises for deeper networks, but
             the authors' code for MNIST has 1024.
     """
