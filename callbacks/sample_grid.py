@@ -15,6 +15,7 @@ from torchvision.transforms.functional import to_pil_image
 from torchvision.utils import make_grid
 
 from lightning_gans.adversarial import as_batch
+from lightning_gans.datamodules.tensors import TensorDataModule
 
 
 def to_uint8(images: Float[Tensor, "b c h w"]) -> UInt8[Tensor, "b c h w"]:
@@ -33,8 +34,9 @@ class SampleGrid(Callback):
 
     The files are `samples/<name>_<kimg>kimg.png` in the run folder, one for each kind of image that the model
     draws, and `samples/real.png` beside them. Any logger that takes images gets them too. Labels and source images
-    come from the start of the validation data, or without any from the first training batch; then a resumed run
-    has others.
+    are spread evenly over the evaluation images of a data module of the package, since those of a folder stand class
+    by class. With other data they come from the start of the validation data, or without any from the first training
+    batch; then a resumed run has others.
 
     Args:
         every_kimg: Thousands of training images between two grids; there is also one at the start and one at the end.
@@ -80,8 +82,13 @@ class SampleGrid(Callback):
         if self._started and self._drawn_at != self._images:
             self._draw(trainer, pl_module)
 
-    def _validation_images(self, trainer: Trainer) -> tuple[Tensor, ...] | None:
-        """The first validation batches up to `num_images` images, None without validation data."""
+    def _validation_images(self, trainer: Any) -> tuple[Tensor, ...] | None:
+        """`num_images` images to evaluate against, None without validation data."""
+        data = trainer.datamodule
+        if isinstance(data, TensorDataModule) and trainer.enable_validation and not trainer.overfit_batches:
+            count = len(data.evaluation)
+            spread = torch.linspace(0, count - 1, min(count, self.num_images)).long()
+            return tuple(as_batch(trainer.strategy.batch_to_device(data.evaluation[spread])))
         if trainer.enable_validation and trainer.val_dataloaders is None:  # no sanity check came before, as on resuming
             trainer.validating = True
             trainer.fit_loop.epoch_loop.val_loop.setup_data()

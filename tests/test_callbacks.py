@@ -15,6 +15,7 @@ from lightning_gans import GAN
 from lightning_gans.callbacks import NewestCheckpoint, ProgressBar, SampleGrid, SampleWriter
 from lightning_gans.callbacks.progress_bar import whole_terms
 from lightning_gans.callbacks.sample_writer import in_order
+from lightning_gans.datamodules import OpenMojiDataModule
 from lightning_gans.networks import DCGANDiscriminator, DCGANGenerator
 from lightning_gans.randomness import seeded
 
@@ -159,6 +160,14 @@ def test_without_validation_data_the_first_training_batch_is_drawn_and_may_be_sm
     trainer(tmp_path, SampleGrid(num_images=64), max_epochs=2).fit(model, train)
     assert all(torch.equal(batch[0], train.dataset[:BATCH]) for batch in model.drawn)
     assert Image.open(tmp_path / "samples" / "real.png").size == (62, 62)  # 32 images, 6 in a row
+
+
+def test_a_grid_shows_every_class_of_data_that_stand_class_by_class(tmp_path):
+    model, data = Toy(), OpenMojiDataModule(size=16, batch_size=32)
+    trainer(tmp_path, SampleGrid(num_images=50), max_steps=1).fit(model, datamodule=data)
+    image, label = model.drawn[0]
+    assert image.shape == (50, 3, 16, 16) and set(label.tolist()) == set(range(10))
+    assert data.evaluation.label[:50].unique().numel() == 1
 
 
 def test_grids_go_to_a_logger_that_takes_images(tmp_path):
