@@ -124,9 +124,9 @@ def test_the_readme_has_the_two_commands_and_ci_runs_the_second():
 
 def test_the_catalogue_names_each_recipe_and_its_files():
     rows = [line for line in (ROOT / "README.md").read_text().splitlines() if "](configs/" in line]
-    named = [re.search(r"\[`(\w+)`\]\(configs/(\w+)\.yaml\) \|$", row) for row in rows]
+    named = [pair for row in rows for pair in re.findall(r"\[`(\w+)`\]\(configs/(\w+)\.yaml\)", row)]
     recipes = sorted(path.stem for path in (ROOT / "configs").glob("*.yaml"))
-    assert sorted(match[1] for match in named) == recipes and all(match[1] == match[2] for match in named)
+    assert sorted(shown for shown, _ in named) == recipes and all(shown == file for shown, file in named)
 
 
 @pytest.mark.parametrize("page", [*PAGES, "CONTRIBUTING.md", "CHANGELOG.md"])
