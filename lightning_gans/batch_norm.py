@@ -1,4 +1,4 @@
-"""Batch norm over the images of all processes, on devices where torch's own does not run."""
+"""Batch norm over all processes where torch's own does not run, and what its statistics are taken from."""
 
 from typing import Any
 
@@ -93,3 +93,32 @@ def synchronise_on_any_device(strategy: Any) -> None:
     if isinstance(getattr(strategy, "_layer_sync", None), TorchSyncBatchNorm):
         if strategy.root_device.type not in DEVICES_OF_TORCH:
             strategy._layer_sync = AnyDeviceSync()
+
+
+def hold_statistics(network: nn.Module) -> None:
+    """Leaves the network's running statistics to `take_statistics`."""
+    for norm in running_norms(network):
+        norm.track_running_stats = False
+
+
+@torch.no_grad()
+def take_statistics(network: nn.Module, x: Tensor) -> None:
+    """Moves the running statistics of a network that is trained to those of `x` without noise and dropout."""
+    norms = [norm for norm in running_norms(network) if norm.training]
+    if not norms:
+        return
+    modes = [(module, module.training) for module in network.modules()]
+    network.eval()
+    for norm in norms:
+        norm.train()
+        norm.track_running_stats = True
+    network(x)
+    for norm in norms:
+        norm.track_running_stats = False
+    for module, training in modes:
+        module.training = training
+
+
+def running_norms(network: nn.Module) -> list[_BatchNorm]:
+    norms = [module for module in network.modules() if isinstance(module, _BatchNorm)]
+    return [norm for norm in norms if norm.running_mean is not None]

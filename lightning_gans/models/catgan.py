@@ -2,13 +2,12 @@
 
 import math
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import cross_entropy
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from lightning_gans.adversarial import AdversarialModule, Batch, Terms
+from lightning_gans.batch_norm import hold_statistics, take_statistics
 
 
 class CatGAN(AdversarialModule):
@@ -36,12 +35,11 @@ class CatGAN(AdversarialModule):
     def __init__(self, supervised_weight: float = 1.0, **kwargs):
         super().__init__(**kwargs)
         self.supervised_weight = supervised_weight
-        for norm in self.norms():
-            norm.track_running_stats = False  # but in `note_statistics`
+        hold_statistics(self.discriminator)
 
     def play(self, batch: Batch) -> None:
         super().play(batch)
-        self.note_statistics(batch[0])
+        take_statistics(self.discriminator, batch[0])
 
     def discriminator_loss(self, batch: Batch) -> Terms:
         real, label = batch
@@ -62,28 +60,6 @@ class CatGAN(AdversarialModule):
     def classify(self, image: Tensor) -> Tensor:
         """Logits of the classes (b, K)."""
         return self.discriminator(image)
-
-    @torch.no_grad()
-    def note_statistics(self, real: Tensor) -> None:
-        """Moves the running statistics of the discriminator's batch norm."""
-        norms = [norm for norm in self.norms() if norm.training]
-        if not norms:
-            return
-        modes = [(module, module.training) for module in self.discriminator.modules()]
-        self.discriminator.eval()
-        for norm in norms:
-            norm.train()
-            norm.track_running_stats = True
-        self.discriminator(real)
-        for norm in norms:
-            norm.track_running_stats = False
-        for module, training in modes:
-            module.training = training
-
-    def norms(self) -> list[_BatchNorm]:
-        """The discriminator's batch norms that have running statistics."""
-        norms = [module for module in self.discriminator.modules() if isinstance(module, _BatchNorm)]
-        return [norm for norm in norms if norm.running_mean is not None]
 
 
 def conditional_entropy(logits: Float[Tensor, "b k"]) -> Float[Tensor, ""]:
