@@ -48,10 +48,16 @@ class FeatureMatching(Remedy):
         with outputs(discriminator.get_submodule(self.layer)) as features, inputs(discriminator) as calls:
             module.generator_loss(batch)
             # The discriminator is frozen, so only samples have a gradient; a relativistic loss shows it data as well.
-            shown = next(index for index, call in enumerate(calls) if call[0].requires_grad)
-            fake = features[shown]
+            samples = [index for index, call in enumerate(calls) if call[0].requires_grad]
+            of_images = samples and calls[samples[0]][0].shape == batch[0].shape
+            if not of_images or any(other.requires_grad for call in calls for other in call[1:]):
+                raise ValueError(
+                    "`FeatureMatching` needs a discriminator of images by themselves or with labels, which that of "
+                    f"{type(module).__name__} is not: leave it out."
+                )
+            fake = features[samples[0]]
             with torch.no_grad():
-                discriminator(batch[0], *calls[shown][1:])
+                discriminator(batch[0], *calls[samples[0]][1:])
             real = features[-1]
         rest = {name: term for name, term in terms.items() if name != self.replaces}
         return {"feature_matching": (real.mean(0) - fake.mean(0)).square().sum()} | rest
@@ -193,8 +199,11 @@ class MinibatchDiscrimination(nn.Module):
             if value < 1:
                 raise ValueError(f"`{name}` must be at least 1, got {value}.")
         layers = [layer for layer in discriminator.modules() if isinstance(layer, nn.Linear | nn.Conv2d)]
-        if not layers:
-            raise ValueError(f"`discriminator` must end in a linear layer or a convolution, got {discriminator}.")
+        if not layers or len(layers[-1].weight) != 1:
+            raise ValueError(
+                "`discriminator` must end in a linear layer or a convolution to one logit, got "
+                f"{type(discriminator).__name__}."
+            )
         self.discriminator = discriminator
         features = layers[-1].weight[0].numel()
         self.similarity = MinibatchSimilarity(features, num_kernels, kernel_dim)
@@ -262,6 +271,11 @@ class VirtualBatchNorm(nn.Module):
             self.register_buffer("reference_0", torch.randn(reference_size, network.latent_dim, generator=generator))  # type: ignore[call-overload]
 
     def forward(self, *args: Tensor) -> Tensor:
+        if hasattr(self, "latent_dim") and len(args) > 1:
+            raise ValueError(
+                f"`VirtualBatchNorm` has a reference of latents alone, and {type(self.network).__name__} is given more: "
+                "leave it out."
+            )
         if "reference_0" not in self._buffers:
             for index, arg in enumerate(args):
                 self.register_buffer(f"reference_{index}", first_process(arg.detach()[: self.reference_size].clone()))

@@ -12,8 +12,16 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor, nn
 
 from lightning_gans import GAN, RelativisticGAN
+from lightning_gans.__main__ import main
 from lightning_gans.datamodules import GaussianMixtureDataModule
-from lightning_gans.networks import DCGANDiscriminator, DCGANGenerator, PointDiscriminator, PointGenerator
+from lightning_gans.networks import (
+    DCGANDiscriminator,
+    DCGANGenerator,
+    InfoGANDiscriminator,
+    LabelledGenerator,
+    PointDiscriminator,
+    PointGenerator,
+)
 from lightning_gans.objectives import Minimax, NonSaturating
 from lightning_gans.remedies import (
     FeatureMatching,
@@ -23,7 +31,7 @@ from lightning_gans.remedies import (
     MinibatchSimilarity,
     VirtualBatchNorm,
 )
-from tests.conftest import Judge, Line, largest_difference, loader, tiny, trainer
+from tests.conftest import Judge, Line, largest_difference, loader, reduced, tiny, trainer
 
 ALPHA = 0.9
 
@@ -165,6 +173,18 @@ def test_feature_matching_names_what_is_wrong():
         )
 
 
+@pytest.mark.parametrize(
+    ("recipe", "term"), [("aae_mnist", "adversarial"), ("bigan_mnist", "adversarial"), ("lapgan_openmoji", "level_16")]
+)
+def test_feature_matching_refuses_a_discriminator_of_other_things_than_images(recipe, term, tmp_path):
+    cli = main(["fit", "--config", reduced(recipe, tmp_path), "--trainer.max_steps", "0"])
+    module, batch = cli.model, next(iter(cli.datamodule.train_dataloader()))
+    module.discriminator.requires_grad_(False)
+    layer = [name for name, part in module.discriminator.named_modules() if isinstance(part, nn.Linear)][-1]
+    with pytest.raises(ValueError, match=f"of images by themselves or .* that of {type(module).__name__} is not: leave"):
+        FeatureMatching(layer, term).terms("generator", module, batch, module.generator_loss(batch))
+
+
 def test_feature_matching_trains(fit):
     module = tiny(remedies=[FeatureMatching("layers.2")])
     metrics = fit(module, 4, log_every_n_steps=1).callback_metrics
@@ -271,6 +291,12 @@ def test_samples_that_are_alike_get_another_logit_than_the_same_ones_among_other
     torch.testing.assert_close(plain(x[:1].expand(8, 2))[0], plain(x)[0])
 
 
+@pytest.mark.parametrize("discriminator", [InfoGANDiscriminator(1, 8, 2, 4), DCGANDiscriminator(1, 16, 4, outputs=3)])
+def test_minibatch_discrimination_refuses_several_logits(discriminator):
+    with pytest.raises(ValueError, match="a convolution to one logit, got (InfoGAN|DCGAN)Discriminator."):
+        MinibatchDiscrimination(discriminator)
+
+
 def test_minibatch_discrimination_trains(fit):
     before = MinibatchDiscrimination(Judge(), 4, 2)
     module = GAN(generator=Line(), discriminator=copy.deepcopy(before))
@@ -323,6 +349,12 @@ def test_virtual_batch_norm_resumes_with_its_reference(tmp_path):
     data.setup("fit")
     reference = straight.discriminator.reference_0
     assert len(reference) == 8 and torch.cdist(reference, data.training.point).min(1).values.max() < 1e-3
+
+
+def test_virtual_batch_norm_refuses_a_generator_that_is_given_labels():
+    network = VirtualBatchNorm(LabelledGenerator(DCGANGenerator(14, 1, 16, 4)))
+    with pytest.raises(ValueError, match="reference of latents alone, and LabelledGenerator is given more: leave it out"):
+        network(torch.randn(2, 4), torch.tensor([1, 2]))
 
 
 def test_virtual_batch_norm_wants_batch_norm():
