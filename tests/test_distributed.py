@@ -59,7 +59,7 @@ def test_two_processes_take_the_steps_of_one(pair, tmp_path, recipe, micro_batch
 @pytest.mark.parametrize("recipe", WITH_BATCH_NORM)
 def test_synchronised_batch_norm_on_two_processes_is_that_of_one(pair, tmp_path, recipe):
     _, _, states = pair(f"{recipe}_synchronised")
-    alone = compare(recipe, tmp_path, 1, 1, batch_norm=True).states["end"]
+    alone = compare(recipe, tmp_path, 1, 1, synchronised=True).states["end"]
     assert any("running_var" in name for name in alone)
     assert largest_difference(states["end"], alone) < 1e-10
 

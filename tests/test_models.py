@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lightning_gans import ACGAN, CGAN, WGAN, CatGAN, InfoGAN, RelativisticGAN
+from lightning_gans import ACGAN, CGAN, WGAN, WGANGP, CatGAN, InfoGAN, RelativisticGAN
 from lightning_gans.models.catgan import conditional_entropy, marginal_entropy
 from lightning_gans.networks.catgan import GaussianNoise
 from lightning_gans.objectives import Hinge
@@ -187,6 +187,22 @@ def test_wgan_minimises_minus_the_distance_and_minus_the_samples_mean():
     means = REAL[:, 0].mean().item(), FAKE[:, 0].mean().item()
     assert values(module.discriminator_loss(BATCH)) == {"wasserstein": means[1] - means[0]}
     assert values(module.generator_loss(BATCH)) == {"wasserstein": -means[1]}
+
+
+@pytest.mark.parametrize("weight", [10.0, 3.0])
+def test_wgan_gp_adds_the_squared_distance_of_the_gradients_norm_from_1(weight):
+    class Plane(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.slope, self.height = nn.Parameter(torch.tensor(0.8)), nn.Parameter(torch.tensor(0.3))
+
+        def forward(self, image):
+            return self.slope * image.flatten(1).sum(1) + self.height
+
+    module = WGANGP(generator=Marked(), discriminator=Plane(), penalty_weight=weight)
+    terms = values(module.discriminator_loss(BATCH))  # the real picture has four pixels of 0, the generated one of 1
+    assert terms == {"wasserstein": 4 * 0.8, "penalty": weight * (0.8 * math.sqrt(4) - 1) ** 2}
+    assert values(module.generator_loss(BATCH)) == {"wasserstein": -(4 * 0.8 + 0.3)}
 
 
 def test_wgan_clips_the_critic_after_its_step_and_nothing_else(fit):

@@ -10,7 +10,7 @@ from PIL import Image
 
 import lightning_gans
 from lightning_gans.__main__ import main
-from tests.conftest import LARGE_RECIPES, RECIPES, largest_difference, reduced
+from tests.conftest import LARGE_RECIPES, RECIPES, OnePlayer, largest_difference, reduced
 
 
 @pytest.fixture(params=RECIPES)
@@ -27,9 +27,13 @@ def test_the_end_of_training_is_scored_and_kept(recipe):
     assert "NewestCheckpoint" in callbacks
 
 
-def test_a_checkpoint_rebuilds_the_model_without_arguments(recipe, tmp_path):
-    cli = main(["fit", "--config", reduced(recipe, tmp_path, max_epochs=-1, max_steps=6, log_every_n_steps=1)])
+def test_one_player_steps_at_a_time_and_a_checkpoint_rebuilds_the_model_without_arguments(recipe, tmp_path):
+    callbacks = [{"class_path": "tests.conftest.OnePlayer"}]
+    changes = {"max_epochs": -1, "max_steps": 6, "log_every_n_steps": 1, "callbacks": callbacks}
+    cli = main(["fit", "--config", reduced(recipe, tmp_path, **changes)])
     terms = {name: value for name, value in cli.trainer.callback_metrics.items() if "_loss/" in name}
+    one_player = next(callback for callback in cli.trainer.callbacks if isinstance(callback, OnePlayer))
+    assert one_player.stepped == set(cli.model.players())
     assert terms and all(value.isfinite() for value in terms.values())
     cli.trainer.save_checkpoint(tmp_path / "a.ckpt")
     loaded = LightningModule.load_from_checkpoint(tmp_path / "a.ckpt", weights_only=True)

@@ -82,14 +82,14 @@ class Spy(Callback):
 
 
 class Comparable(Spy):
-    """Also takes away what depends on how a batch is cut; batch norm only if asked to."""
+    """Also takes away what depends on how a batch is cut, see `make_comparable`."""
 
-    def __init__(self, batch_norm: bool = False) -> None:
+    def __init__(self, synchronised: bool = False) -> None:
         super().__init__()
-        self.batch_norm = batch_norm
+        self.synchronised = synchronised
 
     def setup(self, trainer, pl_module, stage):
-        make_comparable(pl_module, self.batch_norm)
+        make_comparable(pl_module, self.synchronised)
 
 
 class Poison(Callback):
@@ -118,11 +118,11 @@ def train(recipe: str, folder: Path, devices: int, *options: str, **changes) -> 
     return next(callback for callback in cli.trainer.callbacks if isinstance(callback, Spy))
 
 
-def compare(recipe: str, folder: Path, devices: int, micro_batches: int, batch_norm: bool = False) -> Spy:
-    """Trains in float64 what equals one process to rounding, with synchronised batch norm or with none."""
-    callbacks = [{"class_path": "tests.two_processes.Comparable", "init_args": {"batch_norm": batch_norm}}]
+def compare(recipe: str, folder: Path, devices: int, micro_batches: int, synchronised: bool = False) -> Spy:
+    """Trains in float64 what equals one process to rounding, with synchronised batch norm and power iterations or with none."""
+    callbacks = [{"class_path": "tests.two_processes.Comparable", "init_args": {"synchronised": synchronised}}]
     options = [f"--model.micro_batches={micro_batches}", "--model.generator_clip=0.1", "--model.discriminator_clip=0.1"]
-    changes = {"precision": "64-true", "callbacks": callbacks, "sync_batchnorm": batch_norm}
+    changes = {"precision": "64-true", "callbacks": callbacks, "sync_batchnorm": synchronised}
     return train(recipe, folder, devices, *options, **changes)
 
 
@@ -144,7 +144,7 @@ def walk(folder: Path) -> None:
 
     for recipe in WITH_BATCH_NORM:
         name = f"{recipe}_synchronised"
-        save(name, compare(recipe, folder / name, 2, 1, batch_norm=True))
+        save(name, compare(recipe, folder / name, 2, 1, synchronised=True))
 
     standing = {"class_path": "StandingStatistics", "init_args": {"num_batches": 3}}  # of 3 one process has 2
     scored = {"val_check_interval": STEPS, "check_val_every_n_epoch": None, "sync_batchnorm": True}
