@@ -273,8 +273,8 @@ class VirtualBatchNorm(nn.Module):
     def forward(self, *args: Tensor) -> Tensor:
         if hasattr(self, "latent_dim") and len(args) > 1:
             raise ValueError(
-                f"`VirtualBatchNorm` has a reference of latents alone, and {type(self.network).__name__} is given more: "
-                "leave it out."
+                "`VirtualBatchNorm` has a reference of latents alone, and "
+                f"{type(self.network).__name__} is given more: leave it out."
             )
         if "reference_0" not in self._buffers:
             for index, arg in enumerate(args):

@@ -181,7 +181,9 @@ def test_feature_matching_refuses_a_discriminator_of_other_things_than_images(re
     module, batch = cli.model, next(iter(cli.datamodule.train_dataloader()))
     module.discriminator.requires_grad_(False)
     layer = [name for name, part in module.discriminator.named_modules() if isinstance(part, nn.Linear)][-1]
-    with pytest.raises(ValueError, match=f"of images by themselves or .* that of {type(module).__name__} is not: leave"):
+    with pytest.raises(
+        ValueError, match=f"of images by themselves or .* that of {type(module).__name__} is not: leave"
+    ):
         FeatureMatching(layer, term).terms("generator", module, batch, module.generator_loss(batch))
 
 
@@ -353,7 +355,9 @@ def test_virtual_batch_norm_resumes_with_its_reference(tmp_path):
 
 def test_virtual_batch_norm_refuses_a_generator_that_is_given_labels():
     network = VirtualBatchNorm(LabelledGenerator(DCGANGenerator(14, 1, 16, 4)))
-    with pytest.raises(ValueError, match="reference of latents alone, and LabelledGenerator is given more: leave it out"):
+    with pytest.raises(
+        ValueError, match="reference of latents alone, and LabelledGenerator is given more: leave it out"
+    ):
         network(torch.randn(2, 4), torch.tensor([1, 2]))
 
 

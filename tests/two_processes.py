@@ -119,7 +119,7 @@ def train(recipe: str, folder: Path, devices: int, *options: str, **changes) -> 
 
 
 def compare(recipe: str, folder: Path, devices: int, micro_batches: int, synchronised: bool = False) -> Spy:
-    """Trains in float64 what equals one process to rounding, with synchronised batch norm and power iterations or with none."""
+    """Trains in float64 what equals one process to rounding; `synchronised` has batch norm and power iterations too."""
     callbacks = [{"class_path": "tests.two_processes.Comparable", "init_args": {"synchronised": synchronised}}]
     options = [f"--model.micro_batches={micro_batches}", "--model.generator_clip=0.1", "--model.discriminator_clip=0.1"]
     changes = {"precision": "64-true", "callbacks": callbacks, "sync_batchnorm": synchronised}
