@@ -24,7 +24,7 @@ from lightning_gans.datamodules import OpenMojiDataModule
 from lightning_gans.models.lapgan import laplacian_pyramid
 
 HERE = Path(__file__).parent
-COMMAND = "lightning-gans fit --config lapgan_openmoji; python benchmarks/lapgan_levels.py CHECKPOINT"
+COMMAND = "python benchmarks/lapgan_levels.py runs/lapgan_openmoji/version_0/checkpoints/last.ckpt"
 COLUMNS, BLOCKS, MEASURED, SEED = 8, 2, 1024, 0
 
 

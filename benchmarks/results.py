@@ -3,10 +3,12 @@
     python benchmarks/results.py keep runs/cgan_mnist/version_0
     python benchmarks/results.py write
 
-`keep` puts the last scores of a run's folder, with their protocol, into `results/<recipe>_<seed>.json` here; other
-benchmarks write files of the same form. `results/systems.yaml` says what of them stands in which row.
+`keep` puts the last scores of a run's folder, with their protocol and the table of a truncation sweep if there was one,
+into `results/<recipe>_<seed>.json` here; other benchmarks write files of the same form. `results/systems.yaml` says
+what of them stands in which row.
 """
 
+import csv
 import json
 import statistics
 import sys
@@ -19,6 +21,10 @@ HERE = Path(__file__).parent
 RESULTS = HERE / "results"
 DOCS = HERE.parent / "docs"
 SOURCE = "https://arxiv.org/abs/"
+READING = (
+    "Commands that read a run follow those that make it, beside its pictures or by the recipe's `fit`, in a folder\n"
+    "without `runs`. Where one has `--data.folder data`, MNIST lies there, or `--data.download true` brings it."
+)
 
 
 def keep(folder: Path) -> Path:
@@ -39,6 +45,10 @@ def keep(folder: Path) -> Path:
             for entry in last
         },
     }
+    if (sweep := folder / "truncation.csv").exists():
+        lines = [line for line in sweep.read_text().splitlines() if not line.startswith("#")]
+        table = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(lines)]
+        result["truncation"] = {f"{row['threshold']:g}": row for row in table}
     path = RESULTS / f"{recipe}_{seed}.json"
     path.write_text(json.dumps(result, indent=2) + "\n")
     return path
@@ -69,8 +79,6 @@ def rows(system: dict[str, Any]) -> list[str]:
     lines = []
     for claim in system.get("claims", []):
         results = results_of(claim.get("results", system["recipe"]))
-        if not results:
-            continue
         form = claim.get("form", ".2f")
         if "at" in claim:  # several places in one file, or one
             paths = claim["at"] if isinstance(claim["at"], list) else [claim["at"]]
@@ -79,7 +87,7 @@ def rows(system: dict[str, Any]) -> list[str]:
             ours = shown([result["scores"][claim["score"]] for result in results], form)
             seeds = f"; {len(results)} seeds" if len(results) > 1 else "; 1 seed"
         minutes = [result["seconds"] / 60 for result in results if "seconds" in result]
-        time = f"{statistics.mean(minutes):.1f} min" if minutes else claim.get("time", "")
+        time = claim.get("time", f"{statistics.mean(minutes):.1f} min" if minutes else "")
         command = claim.get("command") or results[0]["command"]
         cells = [system["name"], claim["what"], claim.get("paper", ""), claim.get("asked", ""), ours]
         lines.append(f"| {' | '.join([*cells, claim['protocol'] + seeds, time])} | `{command.strip()}` |")
@@ -94,7 +102,7 @@ def results_page(systems: list[dict[str, Any]], failed: list[str]) -> str:
         "the files in [`benchmarks/results`](../benchmarks/results), which hold each score with its whole protocol.",
         "Values with +- are mean and standard deviation over seeds; all others are one run. A paper's number is of the",
         "paper's own data, networks and protocol, so it is there for orientation. Times are of a busy machine, most",
-        "runs on one core.",
+        f"runs on one core. {READING}",
         "",
         "| system | what was measured | paper | asked for | here | protocol | time | command |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
@@ -108,8 +116,11 @@ def gallery_page(systems: list[dict[str, Any]]) -> str:
         "# Gallery",
         "",
         "Each system with its one idea and, where it was run to show it, the picture that the command beside it made.",
+        READING,
     ]
     for system in systems:
+        if "paper" not in system:
+            continue
         lines += ["", f"## {system['name']}", "", f"[{system['paper']}]({SOURCE}{system['arxiv']}), {system['year']}. "]
         lines[-1] += system["idea"].strip()
         files = f"[`{Path(system['file']).name}`](../{system['file']})"

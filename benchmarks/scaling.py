@@ -4,7 +4,8 @@
 
 Bytes kept for backward are counted by running each player's loss on a few images at full width, on the CPU, and adding
 up the storages that autograd saves; parameters, gradients, Adam and the moving average are counted from the networks.
-The count is checked on `biggan_mnist` and `sngan_mnist` against the growth of a process's peak memory with the batch.
+Work is counted by torch's `FlopCounterMode`. The count of bytes is checked on `biggan_mnist` and `sngan_mnist` against
+the growth of a process's peak memory with the batch.
 Writes `results/scaling.json`, which docs/scaling.md quotes.
 """
 
@@ -19,6 +20,8 @@ from typing import Any
 import torch
 import yaml
 from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.flop_counter import FlopCounterMode
 
 from lightning_gans import CGAN, GAN, networks
 from lightning_gans.objectives import Hinge
@@ -26,6 +29,9 @@ from lightning_gans.objectives import Hinge
 ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).parent / "results"
 CHECKED, LARGE = ("biggan_mnist", "sngan_mnist"), ("sngan_cifar10", "biggan_imagenet128")
+BATCHES = {"sngan_cifar10": (64, 256, 1024), "biggan_imagenet128": (8, 32, 64, 128, 256)}
+LINKS = {8: 200e9, 64: 20e9}  # GPUs: bytes a second of each one's link; assumed
+FLOPS = 50e12  # that a GPU really reaches a second; assumed
 
 
 def module_of(recipe: str) -> tuple[Any, int, int]:
@@ -66,6 +72,16 @@ def saved_bytes(module: Any, player: str, batch: tuple[Tensor, Tensor], bf16: bo
     return total
 
 
+def flops(module: Any, player: str, batch: tuple[Tensor, Tensor]) -> float:
+    """Floating point operations per image of one move, the other player frozen."""
+    other = "generator" if player == "discriminator" else "discriminator"
+    getattr(module, other).requires_grad_(False)
+    with FlopCounterMode(display=False) as counter:
+        sum(getattr(module, f"{player}_loss")(batch).values()).backward()
+    getattr(module, other).requires_grad_(True)
+    return counter.get_total_flops() / len(batch[0])
+
+
 def count(recipe: str) -> dict[str, float]:
     """Bytes per image and player, and what does not grow with the batch."""
     module, size, channels = module_of(recipe)
@@ -83,7 +99,36 @@ def count(recipe: str) -> dict[str, float]:
     # weights, Adam's two moments, the average, and the gradient of one player
     found["fixed_bytes"] = 4 * (3 * both + numbers["generator"] + max(numbers.values()))
     found |= {f"{part}_bytes_reduced_per_move": 4 * number for part, number in numbers.items()}
+    found |= {f"{part}_flops_per_image": flops(module, part, batch_of(module, 2, size, channels)) for part in parts}
+    widths = [norm.num_features for norm in module.generator.modules() if isinstance(norm, _BatchNorm)]
+    found |= {"generator_batch_norms": len(widths), "generator_statistics_bytes": 4 * sum(2 * n + 1 for n in widths)}
     return found
+
+
+def memory(recipe: str, counted: dict[str, float]) -> dict[str, dict[int, float]]:
+    """GB of a GPU by precision and batch size."""
+    return {
+        precision: {
+            images: (counted["fixed_bytes"] + images * counted[f"generator_bytes_per_image_{precision}"]) / 1e9
+            for images in BATCHES[recipe]
+        }
+        for precision in ("float32", "bf16")
+    }
+
+
+def network(recipe: str, counted: dict[str, float]) -> dict[int, dict[str, float]]:
+    """By number of GPUs: the time of a batch's ring all-reduce, and at how many images a GPU the work takes as long."""
+    critic = yaml.safe_load((ROOT / "configs" / f"{recipe}.yaml").read_text())["model"]["init_args"]["n_critic"]
+    size, work = (
+        counted[f"discriminator_{what}"] + counted[f"generator_{what}"] / critic
+        for what in ("bytes_reduced_per_move", "flops_per_image")
+    )
+    seconds = {gpus: 2 * (gpus - 1) / gpus * size / link for gpus, link in LINKS.items()}
+    return {
+        gpus: {"bytes": size, "ms": 1e3 * time, "images_as_long": time * FLOPS / work}
+        | {"images_ten_times_as_long": 10 * time * FLOPS / work}
+        for gpus, time in seconds.items()
+    }
 
 
 def peak(recipe: str, images: int) -> None:
@@ -109,6 +154,13 @@ def main() -> None:
     torch.manual_seed(0)
     out: dict[str, Any] = {"recipe": "scaling", "command": "python benchmarks/scaling.py"}
     out["counted"] = {recipe: count(recipe) for recipe in (*CHECKED, *LARGE)}
+    out["computed"] = {
+        recipe: {
+            "memory_gb": memory(recipe, out["counted"][recipe]),
+            "network": network(recipe, out["counted"][recipe]),
+        }
+        for recipe in LARGE
+    }
     out["measured_bytes_per_image_float32"] = {recipe: measured(recipe) for recipe in CHECKED}
     out["measured_over_counted"] = {
         recipe: out["measured_bytes_per_image_float32"][recipe]

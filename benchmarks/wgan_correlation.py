@@ -2,8 +2,8 @@
 
     lightning-gans fit --config wgan_mnist
     lightning-gans fit --config dcgan_mnist --trainer.max_steps 1500 --trainer.callbacks GenerativeMetrics \\
-        --trainer.callbacks.every_kimg 9.6
-    python benchmarks/wgan_correlation.py runs/wgan_mnist/version_0 runs/dcgan_mnist/version_0
+        --trainer.callbacks.every_kimg 9.6 --trainer.logger.name dcgan_short
+    python benchmarks/wgan_correlation.py runs/wgan_mnist/version_0 runs/dcgan_short/version_0
 
 The claim of figures 3 and 4 of Arjovsky et al. (2017, https://arxiv.org/abs/1701.07875). The loss at a score is the
 mean of what was logged since the score before.
