@@ -14,7 +14,8 @@ from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from lightning_gans.adversarial import as_batch
-from lightning_gans.callbacks.score_card import gather_rows
+from lightning_gans.callbacks.score_card import gather_rows, own_data
+from lightning_gans.datamodules.tensors import TensorDataModule
 from lightning_gans.metrics.float64 import as_float64
 from lightning_gans.randomness import global_seed, mix, seeded
 
@@ -26,7 +27,8 @@ class StandingStatistics(Callback):
     each validation and test, and for as long as it lasts, they make way for the mean over some batches that this
     generator draws (https://arxiv.org/abs/1809.11096).
 
-    Labels are those of the first evaluation batches, of which each process takes its share.
+    Labels are those of evaluation images: spread evenly over those of a data module of the package, since those of a
+    folder stand class by class; else of the first batches. Each process takes its share.
 
     Args:
         num_batches: Batches, of the data module's size, over all processes.
@@ -84,8 +86,16 @@ class StandingStatistics(Callback):
             part.copy_(mean)
 
     def _batches(self, trainer: Any, loaders: Any) -> Iterator[tuple[int, Any]]:
-        """This process's share of the first evaluation batches, with their places among those of all processes."""
+        """This process's share of the batches, with their places among those of all processes."""
         places = range(trainer.global_rank, self.num_batches, trainer.world_size)
+        data = own_data(trainer)
+        if isinstance(data, TensorDataModule):
+            size = self.num_batches * data.batch_size
+            spread = torch.arange(size) * len(data.evaluation) // size
+            for index in places:
+                batch = data.evaluation[spread[index :: self.num_batches]]
+                yield index, as_batch(trainer.strategy.batch_to_device(batch))
+            return
         batches = chain.from_iterable(CombinedLoader(loaders, "sequential").flattened[:1])
         for index, batch in zip(places, islice(batches, len(places)), strict=False):
             yield index, as_batch(trainer.strategy.batch_to_device(batch))

@@ -49,8 +49,9 @@ class FeatureMatching(Remedy):
             module.generator_loss(batch)
             # The discriminator is frozen, so only samples have a gradient; a relativistic loss shows it data as well.
             samples = [index for index, call in enumerate(calls) if call[0].requires_grad]
-            of_images = samples and calls[samples[0]][0].shape == batch[0].shape
-            if not of_images or any(other.requires_grad for call in calls for other in call[1:]):
+            of_images = samples and calls[samples[0]][0].shape[1:] == batch[0].shape[1:]
+            conditions = [other for call in calls for other in call[1:] if isinstance(other, Tensor)]
+            if not of_images or any(other.requires_grad for other in conditions):
                 raise ValueError(
                     "`FeatureMatching` needs a discriminator of images by themselves or with labels, which that of "
                     f"{type(module).__name__} is not: leave it out."
@@ -201,8 +202,8 @@ class MinibatchDiscrimination(nn.Module):
         layers = [layer for layer in discriminator.modules() if isinstance(layer, nn.Linear | nn.Conv2d)]
         if not layers or len(layers[-1].weight) != 1:
             raise ValueError(
-                "`discriminator` must end in a linear layer or a convolution to one logit, got "
-                f"{type(discriminator).__name__}."
+                "`discriminator` must have as its last layer with weights a linear one or a convolution to one logit, "
+                f"which {type(discriminator).__name__} does not: leave `MinibatchDiscrimination` out."
             )
         self.discriminator = discriminator
         features = layers[-1].weight[0].numel()
@@ -257,8 +258,17 @@ class VirtualBatchNorm(nn.Module):
         super().__init__()
         if reference_size < 2:
             raise ValueError(f"`reference_size` must be at least 2, got {reference_size}.")
-        if not any(isinstance(layer, _BatchNorm) for layer in network.modules()):
-            raise ValueError(f"`network` must have batch norm to be replaced, got {type(network).__name__} without.")
+        norms = [layer for layer in network.modules() if isinstance(layer, _BatchNorm)]
+        if not norms or any(norm.weight is None for norm in norms):
+            raise ValueError(
+                "`network` must have batch norm to be replaced, with scales and shifts of its own, got "
+                f"{type(network).__name__} without."
+            )
+        if getattr(network, "num_classes", 0) and hasattr(network, "latent_dim"):
+            raise ValueError(
+                "`network` must be given latents alone, since the reference has no labels, got "
+                f"{type(network).__name__}."
+            )
         self.network = copy.deepcopy(network)
         for parent in list(self.network.modules()):
             for name, child in parent.named_children():
@@ -271,11 +281,6 @@ class VirtualBatchNorm(nn.Module):
             self.register_buffer("reference_0", torch.randn(reference_size, network.latent_dim, generator=generator))  # type: ignore[call-overload]
 
     def forward(self, *args: Tensor) -> Tensor:
-        if hasattr(self, "latent_dim") and len(args) > 1:
-            raise ValueError(
-                "`VirtualBatchNorm` has a reference of latents alone, and "
-                f"{type(self.network).__name__} is given more: leave it out."
-            )
         if "reference_0" not in self._buffers:
             for index, arg in enumerate(args):
                 self.register_buffer(f"reference_{index}", first_process(arg.detach()[: self.reference_size].clone()))

@@ -15,12 +15,15 @@ from lightning_gans import GAN, RelativisticGAN
 from lightning_gans.__main__ import main
 from lightning_gans.datamodules import GaussianMixtureDataModule
 from lightning_gans.networks import (
+    BiGANDiscriminator,
     DCGANDiscriminator,
     DCGANGenerator,
     InfoGANDiscriminator,
     LabelledGenerator,
     PointDiscriminator,
     PointGenerator,
+    ResNetDiscriminator,
+    ResNetGenerator,
 )
 from lightning_gans.objectives import Minimax, NonSaturating
 from lightning_gans.remedies import (
@@ -293,9 +296,12 @@ def test_samples_that_are_alike_get_another_logit_than_the_same_ones_among_other
     torch.testing.assert_close(plain(x[:1].expand(8, 2))[0], plain(x)[0])
 
 
-@pytest.mark.parametrize("discriminator", [InfoGANDiscriminator(1, 8, 2, 4), DCGANDiscriminator(1, 16, 4, outputs=3)])
+@pytest.mark.parametrize(
+    "discriminator",
+    [InfoGANDiscriminator(1, 8, 2, 4), DCGANDiscriminator(1, 16, 4, outputs=3), ResNetDiscriminator(10, 1, 28, 4)],
+)
 def test_minibatch_discrimination_refuses_several_logits(discriminator):
-    with pytest.raises(ValueError, match="a convolution to one logit, got (InfoGAN|DCGAN)Discriminator."):
+    with pytest.raises(ValueError, match="to one logit, which .*Discriminator does not: leave"):
         MinibatchDiscrimination(discriminator)
 
 
@@ -354,16 +360,14 @@ def test_virtual_batch_norm_resumes_with_its_reference(tmp_path):
 
 
 def test_virtual_batch_norm_refuses_a_generator_that_is_given_labels():
-    network = VirtualBatchNorm(LabelledGenerator(DCGANGenerator(14, 1, 16, 4)))
-    with pytest.raises(
-        ValueError, match="reference of latents alone, and LabelledGenerator is given more: leave it out"
-    ):
-        network(torch.randn(2, 4), torch.tensor([1, 2]))
+    with pytest.raises(ValueError, match="must be given latents alone, .* got LabelledGenerator"):
+        VirtualBatchNorm(LabelledGenerator(DCGANGenerator(14, 1, 16, 4)))
 
 
-def test_virtual_batch_norm_wants_batch_norm():
-    with pytest.raises(ValueError, match="must have batch norm to be replaced, got Judge without"):
-        VirtualBatchNorm(Judge())
+@pytest.mark.parametrize("network", [Judge(), ResNetGenerator(num_classes=10, width=2), BiGANDiscriminator(width=4)])
+def test_virtual_batch_norm_wants_batch_norm_with_scale_and_shift(network):
+    with pytest.raises(ValueError, match=f"of its own, got {type(network).__name__} without"):
+        VirtualBatchNorm(network)
 
 
 # Instance noise.

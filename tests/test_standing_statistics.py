@@ -3,10 +3,11 @@ import json
 import pytest
 import torch
 from lightning import Callback
-from torch import nn
+from torch import Tensor, nn
 
 from lightning_gans import GAN
 from lightning_gans.callbacks import GenerativeMetrics, StandingStatistics
+from lightning_gans.datamodules import TensorDataModule, TensorImages
 from tests.conftest import Judge, largest_difference, loader, tiny, trainer
 
 
@@ -68,3 +69,24 @@ def test_a_generator_without_batch_norm_is_refused(tmp_path):
         trainer(tmp_path, callbacks=[StandingStatistics()]).test(tiny(), loader(), verbose=False)
     with pytest.raises(ValueError, match="`num_batches` must be at least 1, got 0."):
         StandingStatistics(0)
+
+
+def test_labels_are_those_of_all_evaluation_images(tmp_path):
+    class Noting(GAN):
+        def samples(self, batch):
+            seen.append(batch[1])
+            return super().samples(batch)
+
+    class Sorted(TensorDataModule):
+        reference = "three classes, one after the other as in folders"
+
+        def load(self):
+            images = TensorImages(torch.zeros(60, 1, 8, 8, dtype=torch.uint8), torch.arange(60) // 20)
+            return images, images
+
+    seen: list[Tensor] = []
+    module = Noting(generator=Normed(), discriminator=Judge())
+    data = Sorted(batch_size=8)
+    trainer(tmp_path, callbacks=[StandingStatistics(4)]).test(module, datamodule=data, verbose=False)
+    assert [len(labels.unique()) for labels in seen[:4]] == [3, 3, 3, 3]
+    assert torch.cat(seen[:4]).bincount().tolist() == [11, 11, 10]
