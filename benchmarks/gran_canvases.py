@@ -3,13 +3,15 @@
     lightning-gans fit --config gran_mnist
     python benchmarks/gran_canvases.py runs/gran_mnist/version_0/checkpoints/last.ckpt docs/images/gran_mnist.png
 
-The samples are the first of many by the moving average, normalised by the statistics of them all: running statistics
-lag behind the average, which the recurrence amplifies. As many samples as there are real digits are scored, and the
-scores go to benchmarks/results/gran_canvases.json.
+The samples are those of the moving average, in batches of which each is normalised by its own statistics: running
+statistics lag behind the average, which the recurrence amplifies. As many samples as there are real digits are scored,
+and the scores go to benchmarks/results/gran_canvases.json.
 """
 
 import argparse
 import json
+import shlex
+import sys
 from pathlib import Path
 
 import torch
@@ -61,8 +63,9 @@ def main() -> None:
     protocol = (
         f"{len(real)} samples, normalised in batches of {args.batch_size}, against {data.reference}, digit classifier"
     )
+    run = {"seed": args.seed, "images_seen": module.images_seen, "command": shlex.join(["python", *sys.argv])}
     found = {"measured": "scores of the canvas after each time step", "scores": scores, "protocol": protocol}
-    RESULTS.write_text(json.dumps(found | {"seed": args.seed, "images_seen": module.images_seen}, indent=2) + "\n")
+    RESULTS.write_text(json.dumps(found | run, indent=2) + "\n")
     for step, values in scores.items():
         print(step, {name: round(value, 2) for name, value in values.items()})
     canvases = drawn[:, : args.samples]

@@ -54,7 +54,6 @@ def measure(module: LAPGAN) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", type=Path)
-    parser.add_argument("--seconds", type=float, default=float("nan"), help="how long the training took")
     args = parser.parse_args()
 
     module = LightningModule.load_from_checkpoint(args.checkpoint, map_location="cpu", weights_only=True)
@@ -65,7 +64,6 @@ def main() -> None:
         "recipe": "lapgan_openmoji",
         "seed": module.seed,
         "command": COMMAND,
-        "seconds": args.seconds,
         "scores": measure(module),
         "protocol": {
             "what": "root mean square of the band of samples over that of the 2,186 emoji, by level",

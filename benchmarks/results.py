@@ -22,8 +22,9 @@ RESULTS = HERE / "results"
 DOCS = HERE.parent / "docs"
 SOURCE = "https://arxiv.org/abs/"
 READING = (
-    "Commands that read a run follow those that make it, beside its pictures or by the recipe's `fit`, in a folder\n"
-    "without `runs`. Where one has `--data.folder data`, MNIST lies there, or `--data.download true` brings it."
+    "Commands run in a checkout of the repository. A path `runs/NAME/version_0` is made by the command beside it or\n"
+    "by `lightning-gans fit --config NAME`; it is `version_1` if that was run before. `--data.folder data` is a\n"
+    "folder with MNIST; with `--data.download true` it is brought there."
 )
 
 
@@ -33,11 +34,10 @@ def keep(folder: Path) -> Path:
     recipe, seed = config["trainer"]["logger"]["init_args"]["name"], config["seed_everything"]
     entries = json.loads((folder / "metrics.json").read_text())
     last = [entry for entry in entries if entry["step"] == entries[-1]["step"]]
-    changed = f" --seed_everything {seed}" if seed else ""
     result = {
         "recipe": recipe,
         "seed": seed,
-        "command": f"lightning-gans fit --config {recipe}{changed}",
+        "command": last[0]["protocol"]["command"],
         "seconds": max(entry["seconds"] for entry in last),
         "scores": {name: value for entry in last for name, value in entry["scores"].items()},
         "protocol": {
@@ -102,7 +102,9 @@ def results_page(systems: list[dict[str, Any]], failed: list[str]) -> str:
         "the files in [`benchmarks/results`](../benchmarks/results), which hold each score with its whole protocol.",
         "Values with +- are mean and standard deviation over seeds; all others are one run. A paper's number is of the",
         "paper's own data, networks and protocol, so it is there for orientation. Times are of a busy machine, most",
-        f"runs on one core. {READING}",
+        "runs on one core.",
+        "",
+        READING,
         "",
         "| system | what was measured | paper | asked for | here | protocol | time | command |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
@@ -116,6 +118,7 @@ def gallery_page(systems: list[dict[str, Any]]) -> str:
         "# Gallery",
         "",
         "Each system with its one idea and, where it was run to show it, the picture that the command beside it made.",
+        "",
         READING,
     ]
     for system in systems:

@@ -20,6 +20,7 @@ from lightning_gans.__main__ import main as program
 from lightning_gans.callbacks import GenerativeMetrics, StandingStatistics
 
 ROOT = Path(__file__).parent.parent
+SCORES = ("fid", "inception_score", "precision_recall")
 
 
 def scored(cli: Any, callbacks: list[Any], folder: Path) -> dict[str, Any]:
@@ -48,8 +49,8 @@ def main() -> None:
         only = ["--trainer.callbacks", "lightning_gans.callbacks.ProgressBar"]
         cli = program(["fit", "--config", "biggan_mnist", *training, *quiet, *only, *options])
         entries = {
-            "running": scored(cli, [GenerativeMetrics()], folder / "running"),
-            "standing": scored(cli, [StandingStatistics(), GenerativeMetrics()], folder / "standing"),
+            "running": scored(cli, [GenerativeMetrics(test_scores=SCORES)], folder / "running"),
+            "standing": scored(cli, [StandingStatistics(), GenerativeMetrics(test_scores=SCORES)], folder / "standing"),
         }
         results[f"batch_{batch_size}"] = {name: entry["scores"] for name, entry in entries.items()} | {
             "protocol": entries["standing"]["protocol"],

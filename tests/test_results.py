@@ -55,14 +55,23 @@ def test_the_last_scores_of_a_run_are_kept_with_their_protocol(results, tmp_path
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
     entries = [
         {"scorer": "A", "step": 1, "seconds": 5, "scores": {"fid": 9.0}, "protocol": {}},
-        {"scorer": "A", "step": 2, "seconds": 7, "scores": {"fid": 8.0}, "protocol": {"n": 1}},
+        {
+            "scorer": "A",
+            "step": 2,
+            "seconds": 7,
+            "scores": {"fid": 8.0},
+            "protocol": {"n": 1, "command": "lightning-gans fit --seed_everything 3"},
+        },
         {"scorer": "B", "step": 2, "seconds": 8, "scores": {"accuracy": 0.5}, "protocol": {"n": 2}},
     ]
     (tmp_path / "metrics.json").write_text(json.dumps(entries))
     kept = json.loads(results.keep(tmp_path).read_text())
     assert kept["scores"] == {"fid": 8.0, "accuracy": 0.5} and kept["seconds"] == 8
-    assert kept["command"] == "lightning-gans fit --config cgan_mnist --seed_everything 3"
+    assert kept["command"] == "lightning-gans fit --seed_everything 3" and "truncation" not in kept
     assert kept["protocol"] == {"A": {"n": 1}, "B": {"n": 2}}
+    (tmp_path / "truncation.csv").write_text("# protocol: of it\nthreshold,fid\n0.5,9.0\n2.0,3.5\n")
+    kept = json.loads(results.keep(tmp_path).read_text())
+    assert kept["truncation"] == {"0.5": {"threshold": 0.5, "fid": 9.0}, "2": {"threshold": 2.0, "fid": 3.5}}
     assert (tmp_path / "cgan_mnist_3.json").exists()
 
 
