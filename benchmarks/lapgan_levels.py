@@ -10,6 +10,8 @@ the enlarged coarse image, 1 is as much as the emoji have. The samples are those
 
 import argparse
 import json
+import shlex
+import sys
 from pathlib import Path
 
 import torch
@@ -24,7 +26,6 @@ from lightning_gans.datamodules import OpenMojiDataModule
 from lightning_gans.models.lapgan import laplacian_pyramid
 
 HERE = Path(__file__).parent
-COMMAND = "python benchmarks/lapgan_levels.py runs/lapgan_openmoji/version_0/checkpoints/last.ckpt"
 COLUMNS, BLOCKS, MEASURED, SEED = 8, 2, 1024, 0
 
 
@@ -63,7 +64,7 @@ def main() -> None:
     result = {
         "recipe": "lapgan_openmoji",
         "seed": module.seed,
-        "command": COMMAND,
+        "command": shlex.join(["python", *sys.argv]),
         "scores": measure(module),
         "protocol": {
             "what": "root mean square of the band of samples over that of the 2,186 emoji, by level",
