@@ -23,10 +23,10 @@ from torchvision.utils import make_grid
 from lightning_gans import GAN
 from lightning_gans.callbacks.sample_grid import to_uint8
 from lightning_gans.datamodules import MNISTDataModule
+from lightning_gans.mechanics.randomness import seeded
 from lightning_gans.metrics.features import feature_network, see
 from lightning_gans.metrics.scores import Seen, compute_scores
 from lightning_gans.networks import GRANGenerator
-from lightning_gans.randomness import seeded
 
 RESULTS = Path(__file__).parent / "results" / "gran_canvases.json"
 

@@ -13,7 +13,7 @@ import torch
 from lightning import LightningModule
 
 from lightning_gans.datamodules import MNISTDataModule
-from lightning_gans.networks.spectral import spectral_norms
+from lightning_gans.networks.wrappers.spectral import spectral_norms
 from lightning_gans.penalties import input_gradient
 
 RESULTS = Path(__file__).parent / "results"

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from lightning_gans.__main__ import main as command_line
-from lightning_gans.precision import fast_precision
+from lightning_gans.mechanics.precision import fast_precision
 
 
 class Round(torch.autograd.Function):

@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader
 from unrolled_ring import machine, quieten
 
 from lightning_gans import AdversarialModule
-from lightning_gans.remedies import HistoricalAveraging
+from lightning_gans.regularizers import HistoricalAveraging
 
 ROOT = Path(__file__).parents[1]
 PICTURE, RESULTS = ROOT / "docs/images/historical_averaging.png", ROOT / "benchmarks/results/remedies.json"
@@ -57,7 +57,7 @@ class Path2D(Callback):
         self.points.append((pl_module.generator.value.item(), pl_module.discriminator.value.item()))
 
 
-def play(*remedies: Any) -> list[tuple[float, float]]:
+def play(*regularizers: Any) -> list[tuple[float, float]]:
     """Where the players are after each round, from (1, 1)."""
 
     def descent(parameters: Any) -> torch.optim.Optimizer:
@@ -69,7 +69,7 @@ def play(*remedies: Any) -> list[tuple[float, float]]:
         generator_optimizer=descent,
         discriminator_optimizer=descent,
         ema_halflife=0.0,
-        remedies=remedies,
+        regularizers=regularizers,
     )
     path = Path2D()
     with TemporaryDirectory() as folder:

@@ -34,8 +34,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits, interpolate
 from lightning_gans import GAN, callbacks  # noqa: F401  recipes name the callbacks
 from lightning_gans.__main__ import recipe
 from lightning_gans.datamodules import MNISTDataModule
+from lightning_gans.mechanics.precision import fast_precision
 from lightning_gans.networks import DCGANDiscriminator, DCGANGenerator
-from lightning_gans.precision import fast_precision
 
 BATCH_SIZE = 64
 NUM_BATCHES = 16

@@ -7,8 +7,8 @@ from torch import Tensor
 from lightning_gans.adversarial import as_batch
 from lightning_gans.callbacks.score_card import gather_rows, reference_of
 from lightning_gans.callbacks.scorer import Scored, Scorer
+from lightning_gans.mechanics.randomness import seeded
 from lightning_gans.metrics.frechet import frechet_distance
-from lightning_gans.randomness import seeded
 
 SEED = 0  # of the draws from the prior
 

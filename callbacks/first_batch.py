@@ -11,7 +11,7 @@ from torch import Tensor
 from lightning_gans.adversarial import Batch, as_batch
 from lightning_gans.callbacks.score_card import results_folder
 from lightning_gans.callbacks.scorer import Scorer
-from lightning_gans.randomness import seeded
+from lightning_gans.mechanics.randomness import seeded
 
 CHUNK = 50  # images drawn at a time, on whatever number of processes
 

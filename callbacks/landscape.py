@@ -10,8 +10,8 @@ from torch import Tensor
 
 from lightning_gans.callbacks.score_card import results_folder
 from lightning_gans.callbacks.scorer import Scored, Scorer
+from lightning_gans.mechanics.randomness import mix
 from lightning_gans.metrics.modes import gaussian_modes
-from lightning_gans.randomness import mix
 
 DATA, SAMPLES = (0, 0, 0), (0, 130, 30)  # colours of points: black, green
 LOW, MIDDLE, HIGH = (70, 110, 220), (245, 245, 245), (225, 90, 70)  # of logits: blue is fake, red is real

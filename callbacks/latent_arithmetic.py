@@ -16,9 +16,9 @@ from lightning_gans.callbacks.first_batch import FirstBatchScorer, check_latents
 from lightning_gans.callbacks.pictures import across, down, mosaic, words
 from lightning_gans.callbacks.score_card import gather_rows
 from lightning_gans.callbacks.scorer import Scored
+from lightning_gans.mechanics.randomness import global_seed, mix, seeded
 from lightning_gans.metrics.features import Network, feature_network, fingerprint, see
 from lightning_gans.metrics.strokes import measure
-from lightning_gans.randomness import global_seed, mix, seeded
 
 Attribute = Callable[[Tensor], Tensor]
 

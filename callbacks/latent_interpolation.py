@@ -22,10 +22,10 @@ from lightning_gans.callbacks.first_batch import (
 from lightning_gans.callbacks.pictures import mosaic
 from lightning_gans.callbacks.score_card import gather_rows
 from lightning_gans.callbacks.scorer import Scored
+from lightning_gans.mechanics.randomness import global_seed, mix, seeded
 from lightning_gans.metrics.features import fingerprint
 from lightning_gans.metrics.float64 import as_float64
 from lightning_gans.metrics.perceptual import Distance, FeatureDistance, lerp, path_steps, slerp, trimmed_mean
-from lightning_gans.randomness import global_seed, mix, seeded
 
 PATHS = {"linear": lerp, "spherical": slerp}
 WALK_STEPS = 64  # of a walk in search of jumps

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from lightning_gans.adversarial import as_batch
 from lightning_gans.callbacks.score_card import gather_rows, own_data, reference_of
 from lightning_gans.callbacks.scorer import Scored, Scorer
+from lightning_gans.mechanics.randomness import global_seed, mix
 from lightning_gans.metrics.cache import cache_folder, cache_path, load_seen, save_seen
 from lightning_gans.metrics.features import Network, feature_network, fingerprint, see
 from lightning_gans.metrics.float64 import as_float64
@@ -26,7 +27,6 @@ from lightning_gans.metrics.scores import (
     find_score,
     kid_subset_size,
 )
-from lightning_gans.randomness import global_seed, mix
 
 BY_CLASS = ("class_shares", "class_accuracy")  # of a network whose classes are the data's
 QUICK = ("fid", "kid", "inception_score", "class_shares", "class_accuracy")

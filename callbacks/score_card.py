@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torchmetrics.utilities.distributed import gather_all_tensors
 
-from lightning_gans.randomness import global_seed
+from lightning_gans.mechanics.randomness import global_seed
 
 Entry = dict[str, Any]
 

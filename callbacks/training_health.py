@@ -12,9 +12,9 @@ from torch.nn.utils.rnn import pad_sequence
 
 from lightning_gans.adversarial import Batch, as_batch
 from lightning_gans.callbacks.score_card import gather_rows, results_folder
+from lightning_gans.mechanics.randomness import mix, seeded
 from lightning_gans.metrics import health, nearest
 from lightning_gans.objectives import Logits, Objective, Scalar
-from lightning_gans.randomness import mix, seeded
 
 WINDOW = 6  # looks over which the histogram of classes swings or does not
 IMAGES_PER_CLASS = 4  # on average among the images looked at; with fewer, classes are not counted

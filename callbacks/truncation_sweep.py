@@ -16,12 +16,12 @@ from lightning_gans.callbacks.metrics import RealFeatures
 from lightning_gans.callbacks.sample_grid import near_square_grid, to_uint8
 from lightning_gans.callbacks.score_card import gather_rows, results_folder
 from lightning_gans.callbacks.scorer import Scored, Scorer
+from lightning_gans.mechanics.randomness import global_seed, mix
 from lightning_gans.metrics.cache import cache_folder
 from lightning_gans.metrics.features import Network, feature_network, see
 from lightning_gans.metrics.float64 import as_float64
 from lightning_gans.metrics.images import image_statistics, within_class_diversity
 from lightning_gans.metrics.scores import SCORES, Seen, compute_scores
-from lightning_gans.randomness import global_seed, mix
 
 MEASURES = ("fid", "inception_score", "precision_recall", "density_coverage")
 MANY = 100  # classes; of more no confidence is told one by one

@@ -13,7 +13,7 @@ from torch import Tensor
 from lightning_gans.datamodules.decoding import Decoding, Source, decoded
 from lightning_gans.datamodules.pixel_file import kept_fingerprint, mapped, write
 from lightning_gans.datamodules.tensors import TensorImages
-from lightning_gans.hashing import hash_of
+from lightning_gans.mechanics.files import hash_of
 from lightning_gans.metrics.cache import cache_folder
 
 FORMAT = 1  # counts changes to how images are decoded or kept

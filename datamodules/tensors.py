@@ -12,8 +12,8 @@ from lightning import LightningDataModule, Trainer
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
-from lightning_gans.hashing import hash_of
-from lightning_gans.randomness import global_seed
+from lightning_gans.mechanics.files import hash_of
+from lightning_gans.mechanics.randomness import global_seed
 
 
 class InMemory(Dataset, ABC):

@@ -22,8 +22,8 @@ from torch.nn.utils.parametrizations import _SpectralNorm
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from lightning_gans.batch_norm import synchronise_on_any_device
-from lightning_gans.randomness import global_seed, mix, reseed, seeded
+from lightning_gans.mechanics.batch_norm import synchronise_on_any_device
+from lightning_gans.mechanics.randomness import global_seed, mix, reseed, seeded
 
 Batch = Sequence[Tensor]
 Terms = dict[str, Tensor]  # The summands of a loss by name, each a scalar that already carries its weight.
@@ -42,12 +42,12 @@ def adam(parameters: Iterable[nn.Parameter]) -> Optimizer:
     return torch.optim.Adam(parameters, lr=2e-4, betas=(0.5, 0.999))
 
 
-class Remedy(nn.Module, ABC):
+class Regularizer(nn.Module, ABC):
     """Something that a recipe adds to the losses of any variant; what it remembers are its buffers."""
 
     @abstractmethod
     def terms(self, player: str, module: "AdversarialModule", batch: Batch, terms: Terms) -> Terms:
-        """What the moving player minimises in place of `terms`, which the variant and earlier remedies gave."""
+        """What the moving player minimises in place of `terms`, which the variant and earlier regularizers gave."""
 
 
 class AdversarialModule(LightningModule, ABC):
@@ -70,7 +70,7 @@ class AdversarialModule(LightningModule, ABC):
         micro_batches: Parts into which a batch is cut to save memory; their gradients are accumulated.
         ema_halflife: Half-life of the generator's moving average, in thousands of images; 0 keeps no average,
             and samples then come from the last weights.
-        remedies: What is added to the variant's losses, in this order; see `lightning_gans.remedies`.
+        regularizers: What is added to the variant's losses, in this order; see `lightning_gans.regularizers`.
     """
 
     whole_batch = False
@@ -89,7 +89,7 @@ class AdversarialModule(LightningModule, ABC):
         n_critic: int = 1,
         micro_batches: int = 1,
         ema_halflife: float = 10.0,
-        remedies: Sequence[Remedy] = (),
+        regularizers: Sequence[Regularizer] = (),
     ):
         super().__init__()
         for name, value in (("n_critic", n_critic), ("micro_batches", micro_batches)):
@@ -119,7 +119,7 @@ class AdversarialModule(LightningModule, ABC):
         self.n_critic = n_critic
         self.micro_batches = micro_batches
         self.ema_halflife = ema_halflife
-        self.remedies = nn.ModuleList(remedies)
+        self.regularizers = nn.ModuleList(regularizers)
         self.images_seen = 0  # training images so far, over all processes
         self.steps_taken = 0  # of the checkpoint that this came from; while training the trainer counts
         self.seed: int | None = None
@@ -184,8 +184,8 @@ class AdversarialModule(LightningModule, ABC):
             optimizer.zero_grad()
             for part, share in self._parts(batch):
                 terms = getattr(self, f"{player}_loss")(part)
-                for remedy in self.remedies:
-                    terms = remedy.terms(player, self, part, terms)  # type: ignore[operator]
+                for regularizer in self.regularizers:
+                    terms = regularizer.terms(player, self, part, terms)  # type: ignore[operator]
                 terms = {name: share * term for name, term in terms.items()}
                 self.manual_backward(sum(terms.values()))
                 total = {name: total.get(name, 0) + term.detach() for name, term in terms.items()}

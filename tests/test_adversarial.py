@@ -16,9 +16,9 @@ from torch import nn
 
 from lightning_gans import GAN, WGANGP
 from lightning_gans.callbacks import NewestCheckpoint
+from lightning_gans.mechanics.randomness import mix
 from lightning_gans.networks import SpectrallyNormalized
 from lightning_gans.objectives import LeastSquares
-from lightning_gans.randomness import mix
 from tests.conftest import Judge, Line, largest_difference, loader, make_comparable, tiny, trainer
 
 

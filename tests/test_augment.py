@@ -4,9 +4,17 @@ from torch import nn
 
 from lightning_gans import GAN
 from lightning_gans.networks import DiffAugment
-from lightning_gans.networks.augment import POLICIES, augment, contrast, cutout, flip, saturation, translation
+from lightning_gans.networks.wrappers.diff_augment import (
+    POLICIES,
+    augment,
+    contrast,
+    cutout,
+    flip,
+    saturation,
+    translation,
+)
 from lightning_gans.objectives import Hinge, LeCam, NonSaturating
-from lightning_gans.remedies import ConsistencyRegularization
+from lightning_gans.regularizers import ConsistencyRegularization
 from tests.conftest import Judge, Line, largest_difference, loader, tiny, trainer
 
 IMAGE = torch.rand(64, 3, 16, 16, generator=torch.Generator().manual_seed(1)) * 2 - 1
@@ -70,8 +78,8 @@ def test_consistency_is_the_squared_difference_of_logits(real_weight, fake_weigh
     batch = (torch.randn(8, 1, 8, 8),)
     shown = []
     module.discriminator.register_forward_pre_hook(lambda _, args: shown.append(args[0]))
-    remedy = ConsistencyRegularization(real_weight, fake_weight, ["flip"])
-    terms = remedy.terms("discriminator", module, batch, {})
+    regularizer = ConsistencyRegularization(real_weight, fake_weight, ["flip"])
+    terms = regularizer.terms("discriminator", module, batch, {})
     judged = module.discriminator
     pairs = [(shown[i], shown[i + 1]) for i in range(2, len(shown), 2)]  # after the two of the loss
     expected = sum(

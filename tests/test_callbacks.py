@@ -16,8 +16,8 @@ from lightning_gans.callbacks import NewestCheckpoint, ProgressBar, SampleGrid, 
 from lightning_gans.callbacks.progress_bar import whole_terms
 from lightning_gans.callbacks.sample_writer import in_order
 from lightning_gans.datamodules import OpenMojiDataModule
+from lightning_gans.mechanics.randomness import seeded
 from lightning_gans.networks import DCGANDiscriminator, DCGANGenerator
-from lightning_gans.randomness import seeded
 
 BATCH = 32
 

@@ -18,7 +18,7 @@ import yaml
 from PIL import Image
 
 from lightning_gans.__main__ import main
-from lightning_gans.messages import nearest, own_error
+from lightning_gans.mechanics.messages import nearest, own_error
 from tests.conftest import ALL_RECIPES, reduced
 
 

@@ -12,8 +12,8 @@ from lightning_gans import GAN
 from lightning_gans.callbacks import LatentArithmetic
 from lightning_gans.callbacks.first_batch import latents
 from lightning_gans.callbacks.latent_arithmetic import Group
+from lightning_gans.mechanics.randomness import mix
 from lightning_gans.metrics.strokes import measure, slant, thickness
-from lightning_gans.randomness import mix
 from tests.conftest import loader, tiny, trainer
 from tests.two_threads import scores_on
 

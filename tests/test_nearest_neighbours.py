@@ -11,8 +11,8 @@ from lightning_gans import GAN
 from lightning_gans.callbacks import NearestNeighbours
 from lightning_gans.callbacks.nearest_neighbours import nearest_images
 from lightning_gans.datamodules.tensors import TensorDataModule, TensorImages
+from lightning_gans.mechanics.randomness import mix
 from lightning_gans.metrics.neighbors import copied_share
-from lightning_gans.randomness import mix
 from tests.conftest import loader, tiny, trainer
 from tests.two_threads import scores_on
 

@@ -14,7 +14,7 @@ from lightning_gans.networks import (
     SpectrallyNormalized,
 )
 from lightning_gans.networks.catgan import GaussianNoise
-from lightning_gans.networks.spectral import spectral_norms
+from lightning_gans.networks.wrappers.spectral import spectral_norms
 
 
 @pytest.mark.parametrize("size", [8, 28, 32, 48, 64])

@@ -25,15 +25,14 @@ from lightning_gans.networks import (
     ResNetDiscriminator,
     ResNetGenerator,
 )
-from lightning_gans.objectives import Minimax, NonSaturating
-from lightning_gans.remedies import (
-    FeatureMatching,
-    HistoricalAveraging,
+from lightning_gans.networks.wrappers import (
     InstanceNoise,
     MinibatchDiscrimination,
     MinibatchSimilarity,
     VirtualBatchNorm,
 )
+from lightning_gans.objectives import Minimax, NonSaturating
+from lightning_gans.regularizers import FeatureMatching, HistoricalAveraging
 from tests.conftest import Judge, Line, largest_difference, loader, reduced, tiny, trainer
 
 ALPHA = 0.9
@@ -191,7 +190,7 @@ def test_feature_matching_refuses_a_discriminator_of_other_things_than_images(re
 
 
 def test_feature_matching_trains(fit):
-    module = tiny(remedies=[FeatureMatching("layers.2")])
+    module = tiny(regularizers=[FeatureMatching("layers.2")])
     metrics = fit(module, 4, log_every_n_steps=1).callback_metrics
     assert "generator_loss/feature_matching" in metrics
     assert "generator_loss/adversarial" not in metrics
@@ -217,7 +216,7 @@ class Noting(HistoricalAveraging):
 @pytest.mark.parametrize("micro_batches", [1, 2])
 def test_historical_averaging_is_the_distance_to_the_mean_so_far(fit, micro_batches):
     remedy = Noting(weight=0.5)
-    fit(tiny(remedies=[remedy], micro_batches=micro_batches), 5)
+    fit(tiny(regularizers=[remedy], micro_batches=micro_batches), 5)
     for player in ("discriminator", "generator"):
         thetas = [theta for name, theta, _ in remedy.noted if name == player]
         penalties = [penalty for name, _, penalty in remedy.noted if name == player]
@@ -247,11 +246,11 @@ def resumes(folder: Path, make: Callable[[], GAN]) -> GAN:
 def test_historical_averaging_resumes_bit_for_bit(tmp_path):
     def make() -> GAN:
         networks = {"generator": PointGenerator(width=4), "discriminator": PointDiscriminator(width=4)}
-        return GAN(**networks, remedies=[HistoricalAveraging(0.1)])
+        return GAN(**networks, regularizers=[HistoricalAveraging(0.1)])
 
     state = resumes(tmp_path, make).state_dict()
-    assert state["remedies.0.discriminator_count"] == 8
-    assert len(state["remedies.0.generator_mean"]) == 256 * 4 + 4 + 4 * 4 + 4 + 4 * 2 + 2
+    assert state["regularizers.0.discriminator_count"] == 8
+    assert len(state["regularizers.0.generator_mean"]) == 256 * 4 + 4 + 4 * 4 + 4 + 4 * 2 + 2
 
 
 @pytest.mark.parametrize("weight", [0.0, -1.0])

@@ -8,7 +8,7 @@ from torch.nn.functional import one_hot
 from lightning_gans.networks import BigGANDeepDiscriminator, BigGANDeepGenerator, ResNetDiscriminator, ResNetGenerator
 from lightning_gans.networks.biggan_deep import DeepDiscriminatorBlock, DeepGeneratorBlock
 from lightning_gans.networks.resnet import MULTIPLES, SelfAttention, multiples
-from lightning_gans.remedies import OrthogonalRegularization
+from lightning_gans.regularizers import OrthogonalRegularization
 from tests.conftest import tiny
 
 BIGGAN = {"num_classes": 10, "shared_dim": 8, "hierarchical": True, "spectral": True}

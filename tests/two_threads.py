@@ -7,7 +7,7 @@ from unittest.mock import Mock
 import torch
 from lightning import Trainer
 
-from lightning_gans.randomness import global_seed, mix
+from lightning_gans.mechanics.randomness import global_seed, mix
 
 
 class Ranks:

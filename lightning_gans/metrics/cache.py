@@ -8,7 +8,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from lightning_gans.hashing import hash_of
+from lightning_gans.mechanics.files import hash_of
 from lightning_gans.metrics.scores import Seen
 
 

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3, FeatureExtractorInceptionV3
 
-from lightning_gans.hashing import hash_of
+from lightning_gans.mechanics.files import hash_of
 from lightning_gans.metrics.digits import DigitClassifier
 
 

@@ -10,9 +10,9 @@ from torchmetrics import Metric
 from torchmetrics.functional.image.lpips import _NoTrainLpips
 from torchmetrics.utilities import dim_zero_cat
 
+from lightning_gans.mechanics.precision import full_precision
 from lightning_gans.metrics.features import Network, Watching, feature_network
 from lightning_gans.metrics.float64 import as_float64
-from lightning_gans.precision import full_precision
 
 Distance = Callable[[Tensor, Tensor], Tensor]
 LPIPS_WEIGHTS = "https://download.pytorch.org/models/vgg16-397923af.pth"

@@ -1,14 +1,11 @@
 from lightning_gans.networks.aae import AAEDiscriminator as AAEDiscriminator
 from lightning_gans.networks.aae import AAEEncoder as AAEEncoder
-from lightning_gans.networks.augment import DiffAugment as DiffAugment
 from lightning_gans.networks.bigan import BiGANDecoder as BiGANDecoder
 from lightning_gans.networks.bigan import BiGANDiscriminator as BiGANDiscriminator
 from lightning_gans.networks.bigan import BiGANEncoder as BiGANEncoder
 from lightning_gans.networks.biggan_deep import BigGANDeepDiscriminator as BigGANDeepDiscriminator
 from lightning_gans.networks.biggan_deep import BigGANDeepGenerator as BigGANDeepGenerator
 from lightning_gans.networks.catgan import CatGANDiscriminator as CatGANDiscriminator
-from lightning_gans.networks.conditional import LabelledDiscriminator as LabelledDiscriminator
-from lightning_gans.networks.conditional import LabelledGenerator as LabelledGenerator
 from lightning_gans.networks.dcgan import DCGANDiscriminator as DCGANDiscriminator
 from lightning_gans.networks.dcgan import DCGANGenerator as DCGANGenerator
 from lightning_gans.networks.gran import GRANGenerator as GRANGenerator
@@ -21,4 +18,10 @@ from lightning_gans.networks.points import PointDiscriminator as PointDiscrimina
 from lightning_gans.networks.points import PointGenerator as PointGenerator
 from lightning_gans.networks.resnet import ResNetDiscriminator as ResNetDiscriminator
 from lightning_gans.networks.resnet import ResNetGenerator as ResNetGenerator
-from lightning_gans.networks.spectral import SpectrallyNormalized as SpectrallyNormalized
+from lightning_gans.networks.wrappers.conditional import LabelledDiscriminator as LabelledDiscriminator
+from lightning_gans.networks.wrappers.conditional import LabelledGenerator as LabelledGenerator
+from lightning_gans.networks.wrappers.diff_augment import DiffAugment as DiffAugment
+from lightning_gans.networks.wrappers.instance_noise import InstanceNoise as InstanceNoise
+from lightning_gans.networks.wrappers.minibatch_discrimination import MinibatchDiscrimination as MinibatchDiscrimination
+from lightning_gans.networks.wrappers.spectral import SpectrallyNormalized as SpectrallyNormalized
+from lightning_gans.networks.wrappers.virtual_batch_norm import VirtualBatchNorm as VirtualBatchNorm

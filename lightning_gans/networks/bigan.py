@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lightning_gans.precision import full_precision
+from lightning_gans.mechanics.precision import full_precision
 
 # The authors' code, https://github.com/jeffdonahue/bigan: `deconvnet_mnist_mlp` and `mnist_mlp` in net.py with the
 # options of train_mnist.sh. No layer has a bias, batch norm no gain, and pixels lie in [0, 1] inside.

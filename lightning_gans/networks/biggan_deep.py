@@ -7,8 +7,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, one_hot, relu
 
+from lightning_gans.mechanics.precision import full_precision
 from lightning_gans.networks.resnet import ConditionalBatchNorm, Labels, SelfAttention, initialize, multiples, normalize
-from lightning_gans.precision import full_precision
 
 RATIO = 4  # of the channels between blocks over those inside (Brock et al., 2019, appendix B)
 

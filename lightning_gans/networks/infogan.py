@@ -4,8 +4,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from lightning_gans.mechanics.precision import full_precision
 from lightning_gans.networks.dcgan import initialize
-from lightning_gans.precision import full_precision
 
 
 class InfoGANDiscriminator(nn.Module):

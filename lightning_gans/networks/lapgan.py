@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lightning_gans.precision import full_precision
+from lightning_gans.mechanics.precision import full_precision
 
 
 class LAPGANGenerator(nn.Module):

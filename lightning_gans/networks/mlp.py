@@ -3,7 +3,7 @@
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lightning_gans.precision import full_precision
+from lightning_gans.mechanics.precision import full_precision
 
 
 class MLPGenerator(nn.Module):

@@ -5,7 +5,7 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lightning_gans.precision import full_precision
+from lightning_gans.mechanics.precision import full_precision
 
 
 class PointGenerator(nn.Module):

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, one_hot, relu, scaled_dot_product_attention
 from torch.nn.utils.parametrizations import spectral_norm
 
-from lightning_gans.precision import full_precision
+from lightning_gans.mechanics.precision import full_precision
 
 Labels = Int64[Tensor, " b"] | Float[Tensor, "b k"]
 

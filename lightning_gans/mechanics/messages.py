@@ -10,9 +10,9 @@ from pathlib import Path
 
 from lightning import Trainer
 
-PACKAGE = Path(__file__).parent
+PACKAGE = Path(__file__).parents[1]
 TOP = ("config", "seed_everything", "trainer", "model", "data", "ckpt_path", "print_config")
-PLACES = ("models", "networks", "objectives", "datamodules", "callbacks")
+PLACES = ("models", "networks", "objectives", "regularizers", "datamodules", "callbacks")
 
 
 def usage_message(message: str) -> str:

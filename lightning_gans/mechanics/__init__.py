@@ -1,0 +1,1 @@
+"""What is mechanical about the game, one idea a file."""
