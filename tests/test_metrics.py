@@ -16,7 +16,7 @@ from lightning_gans.callbacks.metrics import GenerativeMetrics
 from lightning_gans.callbacks.score_card import append_entry
 from lightning_gans.metrics.digits import WEIGHTS, DigitClassifier
 from lightning_gans.metrics.features import as_8_bit
-from lightning_gans.metrics.scores import SEED, Seen, compute_scores
+from lightning_gans.metrics.scores import SEED, Features, compute_scores
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Lightning's advice about workers, loggers and checkpoint folders
 
@@ -134,10 +134,10 @@ def test_noise_is_no_confident_digit(classifier, digits):
 
 
 def test_a_set_has_no_distance_to_itself(classifier, digits):
-    features = Seen(classifier.features(digits))
+    features = Features(classifier.features(digits))
     fid = compute_scores(["fid"], features, features)["fid"]
     assert fid < 1e-3
-    assert compute_scores(["fid"], features, Seen(classifier.features(-digits)))["fid"] > 100 * fid
+    assert compute_scores(["fid"], features, Features(classifier.features(-digits)))["fid"] > 100 * fid
 
 
 def test_the_scores_of_a_validation_are_those_of_torchmetrics_fed_with_the_images(trainer, classifier, digits):
@@ -145,19 +145,19 @@ def test_the_scores_of_a_validation_are_those_of_torchmetrics_fed_with_the_image
     run = trainer(callbacks=[GenerativeMetrics()])
     run.validate(Toy(fake), loader(real), verbose=False)
 
-    class Features(nn.Module):
+    class OurFeatures(nn.Module):
         num_features = 128
 
         def forward(self, image):
             return classifier.features(image)
 
-    fid, kid = FrechetInceptionDistance(Features()), KernelInceptionDistance(nn.Identity(), subset_size=96)
+    fid, kid = FrechetInceptionDistance(OurFeatures()), KernelInceptionDistance(nn.Identity(), subset_size=96)
     inception_score = InceptionScore(nn.Identity())
-    seen = [Seen(*classifier.features_and_logits(as_8_bit(image))).in_order() for image in (real, fake)]
-    for image, rows, is_real in ((real, seen[0], True), (fake, seen[1], False)):
+    both = [Features(*classifier.features_and_logits(as_8_bit(image))).in_order() for image in (real, fake)]
+    for image, rows, is_real in ((real, both[0], True), (fake, both[1], False)):
         fid.update(as_8_bit(image), real=is_real)
         kid.update(rows.features.double(), real=is_real)
-    inception_score.update(seen[1].logits.double())
+    inception_score.update(both[1].logits.double())
     torch.manual_seed(SEED)
     kid_value = kid.compute()
     torch.manual_seed(SEED)

@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from lightning_gans.mechanics.files import hash_of
-from lightning_gans.metrics.scores import Seen
+from lightning_gans.metrics.scores import Features
 
 
 def cache_folder(name: str | None) -> Path | None:
@@ -25,16 +25,16 @@ def cache_path(folder: Path, data: str, split: str, count: int, size: str, netwo
     return folder / ("_".join(part.replace("_", "-").replace("/", "-") for part in parts) + ".safetensors")
 
 
-def save_seen(path: Path, seen: Seen) -> None:
+def save_features(path: Path, features: Features) -> None:
     """Writes a file that is whole at every moment, whichever process writes it first."""
-    tensors = _tensors(seen)
+    tensors = _tensors(features)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     save_file(tensors, temporary, {"of": json.dumps({"name": path.name, "hash": hash_of(tensors)})})
     os.replace(temporary, path)
 
 
-def load_seen(path: Path, count: int | None = None) -> Seen | None:
+def load_features(path: Path, count: int | None = None) -> Features | None:
     """What was saved there, of `count` images; None where nothing was.
 
     Raises:
@@ -55,9 +55,9 @@ def load_seen(path: Path, count: int | None = None) -> Seen | None:
         raise ValueError(advice % "damaged")
     if count is not None and len(tensors["features"]) != count:
         raise ValueError(advice % f"of {len(tensors['features'])} images for {count}")
-    return Seen(**tensors)
+    return Features(**tensors)
 
 
-def _tensors(seen: Seen) -> dict[str, Tensor]:
-    parts = {"features": seen.features, "logits": seen.logits, "label": seen.label}
+def _tensors(features: Features) -> dict[str, Tensor]:
+    parts = {"features": features.features, "logits": features.logits, "label": features.label}
     return {name: value.detach().cpu().contiguous() for name, value in parts.items() if value is not None}

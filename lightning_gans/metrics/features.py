@@ -56,8 +56,8 @@ class Inception(nn.Module):
         if image.shape[1] not in (1, 3):
             raise ValueError(f"`image` must have 1 or 3 channels for Inception, got {image.shape[1]}.")
         pixels = image.add(1).mul(127.5).round().clamp(0, 255).byte().expand(-1, 3, -1, -1)
-        seen = self.network(pixels)
-        return seen[0], seen[1] if self.has_logits else None
+        outputs = self.network(pixels)
+        return outputs[0], outputs[1] if self.has_logits else None
 
     def forward(self, image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k"]:
         return self.features_and_logits(image)[0]
@@ -80,7 +80,7 @@ def feature_network(features: Network) -> nn.Module:
 
 
 @torch.no_grad()
-def see(network: nn.Module, image: Float[Tensor, "b c h w"]) -> tuple[Float[Tensor, "b k"], Tensor | None]:
+def extract(network: nn.Module, image: Float[Tensor, "b c h w"]) -> tuple[Float[Tensor, "b k"], Tensor | None]:
     """Features of images as 8 bits would store them and, where the network has them, logits; in float32."""
     with torch.autocast(image.device.type, enabled=False):
         both: Any = getattr(network, "features_and_logits", None)

@@ -30,8 +30,8 @@ class FeatureDistance(Watching):
         self.network = feature_network(features)
 
     def forward(self, one: Float[Tensor, "b c h w"], two: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
-        see: Any = getattr(self.network, "features_and_logits", lambda image: (self.network(image), None))
-        return (see(one)[0] - see(two)[0]).square().sum(1)
+        both: Any = getattr(self.network, "features_and_logits", lambda image: (self.network(image), None))
+        return (both(one)[0] - both(two)[0]).square().sum(1)
 
 
 class LPIPS(nn.Module):
