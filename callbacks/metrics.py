@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from lightning_gans.adversarial import as_batch
 from lightning_gans.callbacks.score_card import gather_rows, own_data, reference_of
 from lightning_gans.callbacks.scorer import Scored, Scorer
+from lightning_gans.mechanics.files import cache_folder
 from lightning_gans.mechanics.randomness import global_seed, mix
-from lightning_gans.metrics.cache import cache_folder, cache_path, load_features, save_features
+from lightning_gans.metrics.cache import cache_path, load_features, save_features
 from lightning_gans.metrics.features import Network, extract, feature_network, fingerprint
 from lightning_gans.metrics.float64 import as_float64
 from lightning_gans.metrics.perceptual import Distance

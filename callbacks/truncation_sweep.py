@@ -16,8 +16,8 @@ from lightning_gans.callbacks.metrics import RealFeatures
 from lightning_gans.callbacks.sample_grid import near_square_grid, to_uint8
 from lightning_gans.callbacks.score_card import gather_rows, results_folder
 from lightning_gans.callbacks.scorer import Scored, Scorer
+from lightning_gans.mechanics.files import cache_folder
 from lightning_gans.mechanics.randomness import global_seed, mix
-from lightning_gans.metrics.cache import cache_folder
 from lightning_gans.metrics.features import Network, extract, feature_network
 from lightning_gans.metrics.float64 import as_float64
 from lightning_gans.metrics.images import image_statistics, within_class_diversity
