@@ -1,0 +1,37 @@
+"""Images that a variant draws, checked before a callback takes them for what it needs."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lightning_gans.mechanics.players import Batch
+
+
+def fake_images(asker: str, module: Any, drawn: Any) -> Tensor:
+    """Returns `fake` of what a variant drew.
+
+    Args:
+        asker: Name of the callback, for the message.
+        module: The variant.
+        drawn: As `samples` returns it.
+
+    Raises:
+        ValueError: Nothing is called `fake`, or it holds no images.
+    """
+    named: Mapping[str, Any] = drawn if isinstance(drawn, Mapping) else {}
+    fake = named.get("fake")
+    if not isinstance(fake, Tensor) or fake.ndim != 4:
+        shapes = [f"{name} {tuple(part.shape)}" for name, part in named.items() if name == "fake" or fake is None]
+        raise ValueError(
+            f"`{asker}` needs images `fake` (b, c, h, w) among what a variant draws, and {type(module).__name__} draws "
+            f"{', '.join(shapes) or 'nothing'}: leave it out."
+        )
+    return fake
+
+
+def classes_of(module: Any, batch: Batch) -> Tensor | None:
+    """Returns the classes of a batch's real images: its condition, otherwise its second item; None where it has none."""
+    known = [part for part in (*module.condition(batch), *batch[1:2]) if isinstance(part, Tensor)]
+    return next((part for part in known if part.ndim == 1 and part.dtype == torch.int64), None)
