@@ -12,7 +12,7 @@ from lightning_gans.callbacks.pictures import across, down, mosaic, words
 from lightning_gans.callbacks.score_card import gather_rows
 from lightning_gans.callbacks.scorer import Scored
 from lightning_gans.callbacks.training_images import distinct, features_of, is_among
-from lightning_gans.datamodules.tensors import TensorDataModule
+from lightning_gans.datamodules import TensorDataModule
 from lightning_gans.metrics.features import Network, extract, feature_network, fingerprint
 from lightning_gans.metrics.float64 import as_float64
 from lightning_gans.metrics.neighbors import copied_share
