@@ -13,7 +13,8 @@ from torchvision.transforms.functional import to_pil_image
 from lightning_gans.callbacks.evaluation_data import evaluation_source
 from lightning_gans.callbacks.pictures import can_be_shown, near_square_grid, side_by_side, to_uint8
 from lightning_gans.callbacks.run_folder import results_folder, writes
-from lightning_gans.datamodules.tensors import TensorDataModule
+from lightning_gans.datamodules import TensorDataModule
+from lightning_gans.datamodules.tensors import spread_evenly
 from lightning_gans.mechanics.checks import as_batch
 from lightning_gans.mechanics.players import Batch
 
@@ -78,9 +79,8 @@ class SampleGrid(Callback):
         if not trainer.enable_validation:
             return None
         if isinstance(data, TensorDataModule) and not trainer.overfit_batches:
-            count = len(data.evaluation)
-            spread = torch.linspace(0, count - 1, min(count, self.num_images)).long()
-            return as_batch(to_device(data.evaluation[spread]))
+            size = len(data.evaluation)
+            return as_batch(to_device(data.evaluation[spread_evenly(min(size, self.num_images), size)]))
         # A loader of its own: the trainer's are not there before the first validation, as on resuming.
         loaders = CombinedLoader(evaluation_source(trainer).dataloader(), "sequential").flattened[:1]
         batches: list[Batch] = []

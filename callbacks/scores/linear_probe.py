@@ -22,7 +22,7 @@ from lightning_gans.callbacks.scores.training_images import (
     labels_of,
     names_of,
 )
-from lightning_gans.datamodules.tensors import TensorImages
+from lightning_gans.datamodules import TensorImages
 from lightning_gans.mechanics.hooks import outputs
 from lightning_gans.mechanics.players import Batch
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lightning_gans.callbacks.scores.scorer import Scored, Scorer
 from lightning_gans.callbacks.scores.training_images import data_module, features_of, labels_of
-from lightning_gans.datamodules.tensors import TensorDataModule
+from lightning_gans.datamodules import TensorDataModule
 from lightning_gans.mechanics.players import Batch
 from lightning_gans.metrics.neighbors import nearest
 

@@ -13,7 +13,8 @@ from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from lightning_gans.callbacks.evaluation_data import own_data
-from lightning_gans.datamodules.tensors import TensorDataModule
+from lightning_gans.datamodules import TensorDataModule
+from lightning_gans.datamodules.tensors import spread_evenly
 from lightning_gans.mechanics.batch_norm import running_norms
 from lightning_gans.mechanics.checks import as_batch
 from lightning_gans.mechanics.players import Batch
@@ -89,8 +90,7 @@ class StandingStatistics(Callback):
         places = range(trainer.global_rank, self.num_batches, trainer.world_size)
         data = own_data(trainer)
         if isinstance(data, TensorDataModule):
-            size = self.num_batches * data.batch_size
-            spread = torch.arange(size) * len(data.evaluation) // size
+            spread = spread_evenly(self.num_batches * data.batch_size, len(data.evaluation))
             for index in places:
                 batch = data.evaluation[spread[index :: self.num_batches]]
                 yield index, as_batch(trainer.strategy.batch_to_device(batch))
