@@ -14,12 +14,12 @@ from pathlib import Path
 
 import torch
 from lightning import LightningModule
+from lightning_gans.callbacks.latent_interpolation import largest_step
 from torch import Tensor
 from torchvision.transforms.functional import to_pil_image
 from torchvision.utils import make_grid
 
 import lightning_gans  # noqa: F401  the classes that a checkpoint names
-from lightning_gans.callbacks.latent_interpolation import largest_step
 from lightning_gans.callbacks.sample_grid import to_uint8
 from lightning_gans.metrics.digits import DigitClassifier
 from lightning_gans.metrics.features import as_8_bit

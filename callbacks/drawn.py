@@ -32,6 +32,6 @@ def fake_images(asker: str, module: Any, drawn: Any) -> Tensor:
 
 
 def classes_of(module: Any, batch: Batch) -> Tensor | None:
-    """Returns the classes of a batch's real images: its condition, otherwise its second item; None where it has none."""
+    """Returns the classes of a batch's real images: its condition, otherwise its second item, otherwise None."""
     known = [part for part in (*module.condition(batch), *batch[1:2]) if isinstance(part, Tensor)]
     return next((part for part in known if part.ndim == 1 and part.dtype == torch.int64), None)

@@ -17,7 +17,7 @@ from torch import nn
 
 from lightning_gans.__main__ import main
 from lightning_gans.callbacks import GenerativeMetrics, TruncationSweep
-from lightning_gans.callbacks.truncation_sweep import draw_curves
+from lightning_gans.callbacks.scores.truncation_sweep import draw_curves
 from lightning_gans.metrics import FeatureDistance, FeatureScores
 from lightning_gans.metrics.images import image_statistics, within_class_diversity
 from tests.conftest import loader, reduced, tiny, trainer
@@ -86,7 +86,7 @@ def test_two_processes_sweep_as_one(tested):
 
 
 def test_the_same_pictures_come_of_one_process_and_of_two(tested):
-    names = ["interpolation_classes", "interpolation_linear", "interpolation_spherical", "nearest_neighbours"]
+    names = ["interpolation_classes", "interpolation_linear", "interpolation_spherical", "nearest_neighbors"]
     for name in ["truncation.png", "truncation_samples.png", *(f"samples/{name}.png" for name in names)]:
         one, two = (Image.open(folder / name).convert("RGB") for folder in tested[0])
         assert one.tobytes() == two.tobytes()

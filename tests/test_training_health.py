@@ -11,13 +11,13 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
+from lightning_gans.callbacks.training_health import judged
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from lightning_gans import GAN, WGANGP
 from lightning_gans.__main__ import main
 from lightning_gans.callbacks import TrainingHealth
-from lightning_gans.callbacks.training_health import judged
 from lightning_gans.metrics import health
 from lightning_gans.objectives import Hinge, LeastSquares, Minimax, NonSaturating, Wasserstein
 from tests.conftest import RECIPES, Judge, Line, largest_difference, loader, reduced, tiny, trainer

@@ -186,9 +186,7 @@ class TrainingHealth(Callback):
             numbers |= self._see_classes(trainer, module, fake, real, label)
         return numbers
 
-    def _see_classes(
-        self, trainer: Any, module: Any, fake: Tensor, real: Tensor, label: Tensor
-    ) -> dict[str, float]:
+    def _see_classes(self, trainer: Any, module: Any, fake: Tensor, real: Tensor, label: Tensor) -> dict[str, float]:
         known = label >= 0
         real, label = real[known], label[known]
         guess = label[nearest(fake.flatten(1).float(), real.flatten(1).float())[1]] if len(label) else label

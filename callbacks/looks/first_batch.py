@@ -15,7 +15,7 @@ CHUNK = 50  # images drawn at a time, on whatever number of processes
 
 
 class FirstBatchScorer(Scorer):
-    """Scores a trained variant at a test, and keeps the first batch, of which pictures are the same on all processes."""
+    """Scores a trained variant at a test, and keeps the first batch: its pictures are the same on all processes."""
 
     stages = ("test",)
 

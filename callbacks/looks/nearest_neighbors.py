@@ -13,7 +13,7 @@ from lightning_gans.callbacks.pictures import across, caption, down, mosaic
 from lightning_gans.callbacks.run_folder import save_picture
 from lightning_gans.callbacks.scores.scorer import Scored
 from lightning_gans.callbacks.scores.training_images import data_module, distinct, features_of, is_among, names_of
-from lightning_gans.datamodules import InMemory
+from lightning_gans.datamodules.tensors import InMemory
 from lightning_gans.mechanics.checks import as_batch
 from lightning_gans.mechanics.players import Batch
 from lightning_gans.mechanics.processes import gather_rows

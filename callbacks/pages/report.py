@@ -165,7 +165,9 @@ def grouped(path: Path, known: set[str]) -> dict[str, str]:
                 topic, group, line = re.fullmatch("(health/)?([^/]*)/?(.*)", name).groups("")  # type: ignore[union-attr]
                 groups.setdefault(topic + group, {}).setdefault(line or group, []).append((x, float(cell)))
     axis = "thousand images" if clock else "step"
-    constant = {name for name, lines in groups.items() if len({rate for line in lines.values() for _, rate in line}) < 2}
+    constant = {
+        name for name, lines in groups.items() if len({rate for line in lines.values() for _, rate in line}) < 2
+    }
     return {
         name: chart(words(name.removeprefix("health/")), lines, axis, note_of(name))
         for name, lines in sorted(groups.items())

@@ -1,4 +1,4 @@
-"""Scores with the protocol by which they were taken: logged, printed, and kept in `metrics.json` of the run's folder."""
+"""Scores with their protocol: logged, printed, and kept in `metrics.json` of the run's folder."""
 
 import json
 import shlex
@@ -88,8 +88,8 @@ def printed(entry: Entry) -> str:
     title = f"{entry['scorer']} ({entry['stage']}, step {entry['step']}, {entry['kimg']:g} kimg):"
     lines = [f"    {name:<24} {score:.4g}" for name, score in entry["scores"].items()]
     facts = [f"{name.replace('_', ' ')}: {said(fact)}" for name, fact in entry["protocol"].items()]
-    indent = {"initial_indent": "    ", "subsequent_indent": "    "}
-    return "\n".join([title, *lines, textwrap.fill("; ".join(facts), 110, break_on_hyphens=False, **indent)])
+    card = textwrap.fill("; ".join(facts), 106, break_on_hyphens=False)
+    return "\n".join([title, *lines, textwrap.indent(card, "    ")])
 
 
 def append_entry(path: Path, entry: Entry) -> None:

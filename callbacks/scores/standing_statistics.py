@@ -113,7 +113,7 @@ def norms_of(module: Any) -> list[_BatchNorm]:
 
 @contextmanager
 def own_statistics(norms: list[_BatchNorm]) -> Iterator[None]:
-    """Has each norm, in evaluation mode, go by the statistics of its input on this process, and keep the last of them."""
+    """Has each norm, in evaluation mode, take the statistics of its input on this process, and keep the last."""
 
     def before(norm: Any, args: Any) -> None:
         rows = args[0].transpose(0, 1).flatten(1).to(norm.running_mean)

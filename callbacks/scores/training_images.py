@@ -9,7 +9,8 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from lightning_gans.callbacks.pictures import to_uint8
-from lightning_gans.datamodules import InMemory, TensorDataModule
+from lightning_gans.datamodules import TensorDataModule
+from lightning_gans.datamodules.tensors import InMemory
 from lightning_gans.mechanics.checks import as_batch
 from lightning_gans.mechanics.players import Batch
 from lightning_gans.mechanics.processes import dealt, gather_rows

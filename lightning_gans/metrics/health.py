@@ -46,14 +46,14 @@ WATCHED = {
     ),
     "swing": Watched(
         "share of samples that change class from look to look",
-        "The classes of samples swing to and fro without getting anywhere (a share of {:.2g} changes class from look to "
-        "look): lower both learning rates, or add historical averaging or unrolling.",
+        "The classes of samples swing to and fro without getting anywhere (a share of {:.2g} changes class from look "
+        "to look): lower both learning rates, or add historical averaging or unrolling.",
         1,
     ),
     "sure": Watched(
         "share of images that the discriminator is right on and saturated",
-        "The discriminator has won (right and saturated on {:.0%} of real images and samples): lower its learning rate, "
-        "or add label smoothing, instance noise or a gradient penalty.",
+        "The discriminator has won (right and saturated on {:.0%} of real images and samples): lower its learning "
+        "rate, or add label smoothing, instance noise or a gradient penalty.",
         1,
     ),
     "right": Watched(
