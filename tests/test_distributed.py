@@ -77,8 +77,7 @@ def test_each_player_is_reduced_once_a_step(pair, recipe):
         moves = {player: STEPS for player in states["reduced"]}
         moves["generator"] //= int(states["n_critic"]["n_critic"])
         expected = [int(size) for player, size in states["reduced"].items() for _ in range(moves[player])]
-        if buffers := int(states["buffers"]["buffers"]):
-            expected += [buffers] * STEPS
+        expected += states["once"]["once"].tolist() * STEPS
         assert sorted(reduced) == sorted(expected)
 
 

@@ -12,6 +12,8 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 
 import lightning_gans
 from lightning_gans.__main__ import main
+from lightning_gans.mechanics.batch_norm import running_norms
+from lightning_gans.mechanics.processes import local_buffers
 from tests.conftest import RECIPES, make_comparable, reduced
 
 STEPS = 6  # with 5 critic steps for one of the generator, it moves once
@@ -61,14 +63,18 @@ class Spy(Callback):
         if trainer.world_size > 1:
             torch.distributed.all_reduce = self.all_reduce
         self.note("end", pl_module)
-        players = [name.split("_loss/")[0] for name in pl_module._terms]
-        self.states["reduced"] = {  # in one move: each parameter, a flag for it, and the terms
-            player: torch.tensor(sum(p.numel() + 1 for p in module.parameters()) + players.count(player))
-            for player, module in pl_module.players().items()
+        players = [name.split("_loss/")[0] for name in pl_module._losses.latest]
+        networks = (pl_module.generator, pl_module.discriminator)
+        buffers = sum(buffer.numel() for network in networks for buffer in local_buffers(network))
+        self.states["reduced"] = {  # in one move: each parameter, a flag for it, the terms, sizes, running statistics
+            name: torch.tensor(
+                sum(p.numel() + 1 for p in player.module.parameters()) + players.count(name) + 2 + buffers
+            )
+            for name, player in pl_module.players().items()
         }
-        self.states["buffers"] = {
-            "buffers": torch.tensor(sum(b.numel() for b in pl_module.buffers() if b.is_floating_point()))
-        }
+        held = [norm for norm in running_norms(pl_module.discriminator) if not norm.track_running_stats]
+        once = [2] * pl_module.whole_batch + [sum(2 * len(norm.running_mean) for norm in held)] * bool(held)
+        self.states["once"] = {"once": torch.tensor(once)}  # a batch, beside the moves
         self.states["n_critic"] = {"n_critic": torch.tensor(pl_module.n_critic)}
         self.states["optimizers"] = {
             f"{player} {index} {name}": torch.as_tensor(value)
