@@ -24,17 +24,17 @@ from lightning_gans import GAN
 from lightning_gans.callbacks.sample_grid import to_uint8
 from lightning_gans.datamodules import MNISTDataModule
 from lightning_gans.mechanics.randomness import seeded
-from lightning_gans.metrics.features import feature_network, see
-from lightning_gans.metrics.scores import Seen, compute_scores
+from lightning_gans.metrics.features import extract, feature_network
+from lightning_gans.metrics.scores import Features, compute_scores
 from lightning_gans.networks import GRANGenerator
 
 RESULTS = Path(__file__).parent / "results" / "gran_canvases.json"
 
 
-def seen(images: Tensor) -> Seen:
-    """What the digit classifier sees in images."""
-    features, logits = zip(*(see(feature_network("digits"), part) for part in images.split(500)), strict=True)
-    return Seen(torch.cat(features), torch.cat(logits))
+def features_of(images: Tensor) -> Features:
+    """Returns the features and logits of images from the digit classifier."""
+    features, logits = zip(*(extract(feature_network("digits"), part) for part in images.split(500)), strict=True)
+    return Features(torch.cat(features), torch.cat(logits))
 
 
 def main() -> None:
@@ -58,8 +58,8 @@ def main() -> None:
         drawn = torch.cat([generator.canvases(module.latent(args.batch_size)) for _ in range(batches)], 1)[
             :, : len(real)
         ]
-    known = seen(real)
-    scores = {f"step_{t}": compute_scores(["fid", "inception_score"], known, seen(of)) for t, of in enumerate(drawn, 1)}
+    known, names = features_of(real), ["fid", "inception_score"]
+    scores = {f"step_{t}": compute_scores(names, known, features_of(of)) for t, of in enumerate(drawn, 1)}
     protocol = (
         f"{len(real)} samples, normalised in batches of {args.batch_size}, against {data.reference}, digit classifier"
     )

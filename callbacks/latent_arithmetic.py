@@ -17,7 +17,7 @@ from lightning_gans.callbacks.pictures import across, down, mosaic, words
 from lightning_gans.callbacks.score_card import gather_rows
 from lightning_gans.callbacks.scorer import Scored
 from lightning_gans.mechanics.randomness import global_seed, mix, seeded
-from lightning_gans.metrics.features import Network, feature_network, fingerprint, see
+from lightning_gans.metrics.features import Network, extract, feature_network, fingerprint
 from lightning_gans.metrics.strokes import measure
 
 Attribute = Callable[[Tensor], Tensor]
@@ -176,7 +176,7 @@ class LatentArithmetic(FirstBatchScorer):
         seen = [torch.empty(0, 5, device=module.device)]
         for index in dealt(len(latent), trainer):
             image = draw(module, batch, latent[index.to(latent.device)], mix(seed, int(index[0])))
-            first, logits = see(self.classifier, image)
+            first, logits = extract(self.classifier, image)
             sure, digit = (first if logits is None else logits).softmax(1).max(1)
             columns = [index.to(image.device), torch.where(sure >= self.confidence, digit, -1)]
             for group in self.groups.values():

@@ -15,7 +15,7 @@ from torch.nn.functional import adaptive_max_pool2d
 
 from lightning_gans.callbacks.scorer import Scored, Scorer
 from lightning_gans.callbacks.training_images import Encode, features_of, is_among
-from lightning_gans.datamodules.tensors import TensorDataModule, TensorImages
+from lightning_gans.datamodules import TensorDataModule, TensorImages
 
 GRID = 4  # rows and columns that are left of a map
 HELD_OUT = 5  # of images that are trained on and evaluated on, each so many-th is only tested on

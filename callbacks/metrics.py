@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from lightning_gans.adversarial import as_batch
 from lightning_gans.callbacks.score_card import gather_rows, own_data, reference_of
 from lightning_gans.callbacks.scorer import Scored, Scorer
+from lightning_gans.mechanics.files import cache_folder
 from lightning_gans.mechanics.randomness import global_seed, mix
-from lightning_gans.metrics.cache import cache_folder, cache_path, load_seen, save_seen
-from lightning_gans.metrics.features import Network, feature_network, fingerprint, see
+from lightning_gans.metrics.cache import cache_path, load_features, save_features
+from lightning_gans.metrics.features import Network, extract, feature_network, fingerprint
 from lightning_gans.metrics.float64 import as_float64
 from lightning_gans.metrics.perceptual import Distance
 from lightning_gans.metrics.scores import (
@@ -22,7 +23,7 @@ from lightning_gans.metrics.scores import (
     KID_SUBSETS,
     SCORES,
     SEED,
-    Seen,
+    Features,
     compute_scores,
     find_score,
     kid_subset_size,
@@ -45,39 +46,39 @@ class RealFeatures:
     def __init__(self, network: nn.Module, folder: Path | None) -> None:
         self.network = network
         self.folder = folder
-        self.seen: dict[str, Seen] = {}
+        self.features: dict[str, Features] = {}
         self._parts: list[tuple[Tensor, Tensor | None]] = []
 
     def begin(self, stage: str, trainer: Any) -> None:
         self._parts = []
-        if stage in self.seen or not (path := self._path(stage, trainer)):
+        if stage in self.features or not (path := self._path(stage, trainer)):
             return
         found, problem = None, ""
         try:
-            found = load_seen(path, len(own_data(trainer).evaluation))
+            found = load_features(path, len(own_data(trainer).evaluation))
         except ValueError as error:
             problem = str(error)
         agree = trainer.strategy.reduce_boolean_decision  # each process has its own look at the folder
         if not agree(not problem):
             raise ValueError(problem or "Another process refused the cached features: its sentence is in its log.")
         if agree(found is not None) and found is not None:
-            self.seen[stage] = found
+            self.features[stage] = found
 
     def add(self, stage: str, batch: Any) -> None:
-        if stage not in self.seen:
+        if stage not in self.features:
             image, *others = as_batch(batch)
             label = others[0] if others and others[0].dtype == torch.int64 and others[0].ndim == 1 else None
-            self._parts.append((see(self.network, image)[0], label))
+            self._parts.append((extract(self.network, image)[0], label))
 
-    def all(self, stage: str, trainer: Any) -> Seen:
+    def all(self, stage: str, trainer: Any) -> Features:
         """Those of all processes."""
-        if stage not in self.seen:
+        if stage not in self.features:
             features, labels = zip(*self._parts, strict=True)
             label = None if labels[0] is None else gather_rows(list(labels), trainer)
-            self.seen[stage] = Seen(gather_rows(list(features), trainer), label=label)
+            self.features[stage] = Features(gather_rows(list(features), trainer), label=label)
             if (path := self._path(stage, trainer)) and trainer.is_global_zero:
-                save_seen(path, self.seen[stage])
-        return self.seen[stage].to(trainer.strategy.root_device)
+                save_features(path, self.features[stage])
+        return self.features[stage].to(trainer.strategy.root_device)
 
     def protocol(self, stage: str, trainer: Any, num_fake: int) -> dict[str, Any]:
         """What a score owes to network and images."""
@@ -85,7 +86,7 @@ class RealFeatures:
             "features": type(self.network).__name__,
             "features_hash": fingerprint(self.network),
             "reference": reference_of(trainer, stage),
-            "num_real": len(self.seen[stage].features),
+            "num_real": len(self.features[stage].features),
             "num_fake": num_fake,
             "images": "8 bits per channel, shown to the network in [-1, 1]",
             "resize": getattr(self.network, "resize", "none"),
@@ -200,13 +201,13 @@ class GenerativeMetrics(Scorer):
         self.real.begin(stage, trainer)
 
     def add(self, stage: str, trainer: Any, pl_module: Any, outputs: Any, batch: Any, index: int) -> None:
-        features, logits = see(self.network, outputs["fake"])
-        seen = {"features": features, "logits": logits, "label": outputs.get("label")}
+        features, logits = extract(self.network, outputs["fake"])
+        parts = {"features": features, "logits": logits, "label": outputs.get("label")}
         if self.distance is not None:
             other = pl_module.draw(batch, mix(global_seed(), index, 1))["fake"]
             with torch.no_grad():
-                seen["diversity"] = self.distance(outputs["fake"].float(), other.float())
-        for name, part in seen.items():
+                parts["diversity"] = self.distance(outputs["fake"].float(), other.float())
+        for name, part in parts.items():
             if part is not None:
                 self._parts[name].append(part)
         self.real.add(stage, batch)
@@ -215,7 +216,7 @@ class GenerativeMetrics(Scorer):
         real = self.real.all(stage, trainer)
         parts = {name: gather_rows(part, trainer) for name, part in self._parts.items() if part}
         diversity = parts.pop("diversity", None)
-        fake = Seen(**parts)
+        fake = Features(**parts)
         names = self.named[stage]
         scores = self._possible_scores(stage, real, fake) if names is None else compute_scores(names, real, fake)
         protocol = self.real.protocol(stage, trainer, len(fake.features)) | {
@@ -238,7 +239,7 @@ class GenerativeMetrics(Scorer):
             del protocol["neighbors"]
         return {self.prefix + name: score for name, score in scores.items()}, protocol
 
-    def _possible_scores(self, stage: str, real: Seen, fake: Seen) -> dict[str, float]:
+    def _possible_scores(self, stage: str, real: Features, fake: Features) -> dict[str, float]:
         """All that can be had of this stage, with a warning for what these images do not allow."""
         scores: dict[str, float] = {}
         for name, score in SCORES.items():

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lightning_gans.callbacks.scorer import Scored, Scorer
 from lightning_gans.callbacks.training_images import features_of
-from lightning_gans.datamodules.tensors import TensorDataModule
+from lightning_gans.datamodules import TensorDataModule
 from lightning_gans.metrics.neighbors import nearest
 
 

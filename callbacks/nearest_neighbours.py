@@ -12,8 +12,8 @@ from lightning_gans.callbacks.pictures import across, down, mosaic, words
 from lightning_gans.callbacks.score_card import gather_rows
 from lightning_gans.callbacks.scorer import Scored
 from lightning_gans.callbacks.training_images import distinct, features_of, is_among
-from lightning_gans.datamodules.tensors import TensorDataModule
-from lightning_gans.metrics.features import Network, feature_network, fingerprint, see
+from lightning_gans.datamodules import TensorDataModule
+from lightning_gans.metrics.features import Network, extract, feature_network, fingerprint
 from lightning_gans.metrics.float64 import as_float64
 from lightning_gans.metrics.neighbors import copied_share
 
@@ -59,21 +59,21 @@ class NearestNeighbours(FirstBatchScorer):
         self._features: list[Tensor] = []
 
     def add(self, stage: str, trainer: Any, pl_module: Any, outputs: Any, batch: Any, index: int) -> None:
-        self._features.append(see(self.network, outputs["fake"])[0])
+        self._features.append(extract(self.network, outputs["fake"])[0])
         if index == 0:
             self._first = [outputs["fake"][: self.num_samples].float()]
 
     def score(self, stage: str, trainer: Any, pl_module: Any) -> Scored:
         data = trainer.datamodule
         images = distinct(data.training)
-        training, fake = self._see(trainer, images), as_float64(gather_rows(self._features, trainer))
+        training, fake = self._extract(trainer, images), as_float64(gather_rows(self._features, trainer))
         (sample,) = self.first_batch(trainer)
-        index = nearest_images(as_float64(see(self.network, sample)[0]), training, self.num_neighbors)
+        index = nearest_images(as_float64(extract(self.network, sample)[0]), training, self.num_neighbors)
         found = torch.cat([images[row][0] for row in index.cpu()])
         sides = {"samples": mosaic(sample, 1), "nearest training images": mosaic(found, self.num_neighbors)}
         save_picture(across([down([words(name), side]) for name, side in sides.items()]), "nearest_neighbours", trainer)
         new = ~is_among(data.evaluation.image, data.training.image)
-        held_out = self._see(trainer, data.evaluation)[new.to(fake.device)] if new.any() else None
+        held_out = self._extract(trainer, data.evaluation)[new.to(fake.device)] if new.any() else None
         return {"copied_share": copied_share(training, fake, held_out)}, {
             "features": type(self.network).__name__,
             "features_hash": fingerprint(self.network),
@@ -84,9 +84,9 @@ class NearestNeighbours(FirstBatchScorer):
             "images": "8 bits per channel",
         }
 
-    def _see(self, trainer: Any, images: Any) -> Float[Tensor, "n k"]:
+    def _extract(self, trainer: Any, images: Any) -> Float[Tensor, "n k"]:
         return as_float64(
-            features_of(images, lambda image: see(self.network, image)[0], trainer, trainer.strategy.root_device)
+            features_of(images, lambda image: extract(self.network, image)[0], trainer, trainer.strategy.root_device)
         )
 
 

@@ -15,7 +15,7 @@ from torchvision.transforms.functional import to_pil_image
 from torchvision.utils import make_grid
 
 from lightning_gans.adversarial import as_batch
-from lightning_gans.datamodules.tensors import TensorDataModule
+from lightning_gans.datamodules import TensorDataModule
 
 
 def to_uint8(images: Float[Tensor, "b c h w"]) -> UInt8[Tensor, "b c h w"]:

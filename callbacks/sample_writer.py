@@ -1,6 +1,5 @@
 """Samples as files, for other programs to score."""
 
-import os
 from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from torch import Tensor, distributed
 from torchvision.transforms.functional import to_pil_image
 
 from lightning_gans.callbacks.sample_grid import near_square_grid, to_uint8
+from lightning_gans.mechanics.files import atomic_write
 
 Arrays = dict[str, np.ndarray]
 
@@ -60,10 +60,8 @@ class SampleWriter(Callback):
                 images = torch.from_numpy(array[:100]).permute(0, 3, 1, 2)
                 suffix = "" if name == "image" else f"_{name}"
                 to_pil_image(near_square_grid(images)).save(self._path.with_name(f"samples{suffix}.png"))
-        unfinished = self._path.with_suffix(".tmp")
-        with unfinished.open("wb") as file:
+        with atomic_write(self._path) as file:
             np.savez(file, **arrays)  # type: ignore[arg-type]
-        os.replace(unfinished, self._path)
         pl_module.print(f"{len(next(iter(arrays.values())))} samples are in {self._path}")
 
 

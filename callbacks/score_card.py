@@ -1,7 +1,6 @@
 """How a score is kept: logged, and with its protocol in `metrics.json` of the run's folder."""
 
 import json
-import os
 import shlex
 import sys
 import textwrap
@@ -14,6 +13,7 @@ import torch
 from torch import Tensor
 from torchmetrics.utilities.distributed import gather_all_tensors
 
+from lightning_gans.mechanics.files import atomic_write
 from lightning_gans.mechanics.randomness import global_seed
 
 Entry = dict[str, Any]
@@ -130,10 +130,8 @@ def append_entry(path: Path, entry: Entry) -> None:
 
     entries = json.loads(path.read_text()) if path.exists() else []
     entries = [old for old in entries if key(old) != key(entry)] + [entry]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(json.dumps(entries, indent=2) + "\n")
-    os.replace(temporary, path)
+    with atomic_write(path) as file:
+        file.write((json.dumps(entries, indent=2) + "\n").encode())
 
 
 def without_ema(module: Any) -> bool:

@@ -15,7 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from lightning_gans.adversarial import as_batch
 from lightning_gans.callbacks.score_card import gather_rows, own_data
-from lightning_gans.datamodules.tensors import TensorDataModule
+from lightning_gans.datamodules import TensorDataModule
 from lightning_gans.mechanics.randomness import global_seed, mix, seeded
 from lightning_gans.metrics.float64 import as_float64
 

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from lightning_gans.callbacks.score_card import gather_rows
-from lightning_gans.datamodules.tensors import TensorImages
+from lightning_gans.datamodules import TensorImages
 
 BLOCK = 250  # images shown at a time
 

@@ -16,12 +16,12 @@ from lightning_gans.callbacks.metrics import RealFeatures
 from lightning_gans.callbacks.sample_grid import near_square_grid, to_uint8
 from lightning_gans.callbacks.score_card import gather_rows, results_folder
 from lightning_gans.callbacks.scorer import Scored, Scorer
+from lightning_gans.mechanics.files import cache_folder
 from lightning_gans.mechanics.randomness import global_seed, mix
-from lightning_gans.metrics.cache import cache_folder
-from lightning_gans.metrics.features import Network, feature_network, see
+from lightning_gans.metrics.features import Network, extract, feature_network
 from lightning_gans.metrics.float64 import as_float64
 from lightning_gans.metrics.images import image_statistics, within_class_diversity
-from lightning_gans.metrics.scores import SCORES, Seen, compute_scores
+from lightning_gans.metrics.scores import SCORES, Features, compute_scores
 
 MEASURES = ("fid", "inception_score", "precision_recall", "density_coverage")
 MANY = 100  # classes; of more no confidence is told one by one
@@ -72,13 +72,13 @@ class TruncationSweep(Scorer):
         self.real = RealFeatures(self.network, cache_folder(self.cache))
 
     def begin(self, stage: str, trainer: Any, pl_module: Any) -> None:
-        self._seen: list[dict[str, list[Tensor]]] = [{} for _ in self.thresholds]
+        self._parts: list[dict[str, list[Tensor]]] = [{} for _ in self.thresholds]
         self._grids: list[Tensor] = []
         self.real.begin(stage, trainer)
 
     def add(self, stage: str, trainer: Any, pl_module: Any, outputs: Any, batch: Any, index: int) -> None:
         first: Tensor | None = None
-        for threshold, seen in zip(self.thresholds, self._seen, strict=True):
+        for threshold, kept in zip(self.thresholds, self._parts, strict=True):
             with pl_module.truncated(threshold):
                 fake = pl_module.draw(as_batch(batch), mix(global_seed(), index))["fake"]
             if threshold == self.thresholds[-1] and first is not None and torch.equal(fake, first):
@@ -87,17 +87,17 @@ class TruncationSweep(Scorer):
                     "the same at every threshold: leave it out."
                 )
             first = fake if first is None else first
-            features, logits = see(self.network, fake)
+            features, logits = extract(self.network, fake)
             parts = {"features": features, **image_statistics(fake)} | ({} if logits is None else {"logits": logits})
             for name, part in parts.items():
-                seen.setdefault(name, []).append(part)
+                kept.setdefault(name, []).append(part)
             if index == 0:
                 self._grids.append(near_square_grid(to_uint8(fake[: self.num_images])))
         self.real.add(stage, batch)
 
     def score(self, stage: str, trainer: Any, pl_module: Any) -> Scored:
         real = self.real.all(stage, trainer)
-        gathered = [{name: gather_rows(parts, trainer) for name, parts in seen.items()} for seen in self._seen]
+        gathered = [{name: gather_rows(part, trainer) for name, part in parts.items()} for parts in self._parts]
         own = {
             row: measures(real, gathered[row])
             for row in range(trainer.global_rank, len(self.thresholds), trainer.world_size)
@@ -134,17 +134,17 @@ def shared(own: dict[int, dict[str, float]], trainer: Any) -> list[dict[str, flo
     return [rows[index] for index in sorted(rows)]
 
 
-def measures(real: Seen, fake: dict[str, Tensor]) -> dict[str, float]:
+def measures(real: Features, fake: dict[str, Tensor]) -> dict[str, float]:
     """All that is said of the samples of one threshold."""
-    seen = Seen(fake["features"], fake.get("logits"))
-    scores = compute_scores([name for name in MEASURES if SCORES[name].possible(real, seen)], real, seen)
-    if seen.logits is not None:
-        confidence, guess = as_float64(seen.logits).softmax(1).max(1)
+    samples = Features(fake["features"], fake.get("logits"))
+    scores = compute_scores([name for name in MEASURES if SCORES[name].possible(real, samples)], real, samples)
+    if samples.logits is not None:
+        confidence, guess = as_float64(samples.logits).softmax(1).max(1)
         scores["confidence"] = confidence.mean().item()
-        for c in range(seen.logits.shape[1] if seen.logits.shape[1] <= MANY else 0):
+        for c in range(samples.logits.shape[1] if samples.logits.shape[1] <= MANY else 0):
             sure = confidence[guess == c]
             scores[f"confidence_{c}"] = sure.mean().item() if len(sure) else float("nan")
-        scores["within_class_diversity"] = within_class_diversity(as_float64(seen.features), guess)
+        scores["within_class_diversity"] = within_class_diversity(as_float64(samples.features), guess)
     return scores | {name: as_float64(fake[name]).mean().item() for name in STATISTICS}
 
 

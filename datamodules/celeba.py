@@ -9,9 +9,10 @@ from torch import Tensor
 from torchvision.datasets import CelebA
 from torchvision.datasets.utils import check_integrity
 
+from lightning_gans.datamodules.data_module import TensorDataModule
 from lightning_gans.datamodules.decoding import Decoding
 from lightning_gans.datamodules.pixel_cache import cached_images, fingerprint_of, fingerprint_of_files
-from lightning_gans.datamodules.tensors import TensorDataModule, TensorImages
+from lightning_gans.datamodules.tensors import TensorImages
 
 HOME = "http://mmlab.ie.cuhk.edu.hk/projects/CelebA.html"
 SPLITS = ("train", "valid", "test")  # as list_eval_partition.txt numbers them
@@ -26,18 +27,18 @@ class CelebADataModule(TensorDataModule):
     64 pixels. Labels are all 40 attributes, 0 or 1, (b, 40), in the order of `attributes`, or the chosen one, (b,).
 
     Args:
-        folder: Where the folder `celeba` lies or shall be downloaded to, with the folder `img_align_celeba` and the
-            files `list_attr_celeba.txt`, `list_eval_partition.txt`, `identity_CelebA.txt`, `list_bbox_celeba.txt` and
+        folder: The folder that holds `celeba`, also to download to, with the folder `img_align_celeba` and the files
+            `list_attr_celeba.txt`, `list_eval_partition.txt`, `identity_CelebA.txt`, `list_bbox_celeba.txt` and
             `list_landmarks_align_celeba.txt`, as torchvision has them.
         size: Height and width in pixels, 64 to 256; smaller ones are for trials.
         crop: Side of the square, in pixels of the original. 178 is its whole width with all of the hair, the choice of
             StarGAN and of PyTorch's DCGAN tutorial; 148, common with autoencoders, leaves mostly the face. Scores of
             different crops do not compare.
-        attribute: The one attribute that is the label, such as `Smiling`; none takes all 40.
+        attribute: The one attribute that is the label, such as `Smiling`; null takes all 40.
         batch_size: Images per batch and process.
-        evaluation_split: Which images scores are measured against: 19,962 of the test, 19,867 of the validation, or
+        evaluation_split: The images that scores are measured against: 19,962 of the test, 19,867 of the validation, or
             all those trained on.
-        download: Whether to download what is missing; this needs gdown, and often fails at Google Drive's quota.
+        download: Downloads files that are missing; this needs gdown, and often fails at Google Drive's quota.
         cache: Folder for the decoded images; `default` is `lightning-gans` in the user's folder for caches, null keeps
             them in the memory of each process, and decodes them anew in each run.
     """
@@ -62,9 +63,10 @@ class CelebADataModule(TensorDataModule):
             raise ValueError(f"`crop` must be from 1 to {WIDTH}, the width of the images, got {crop}.")
         if evaluation_split not in ("test", "valid", "train"):
             raise ValueError(f"`evaluation_split` must be test, valid or train, got {evaluation_split}.")
-        self.folder = folder
+        self.folder = self.origin = folder
         self.decoding = Decoding(size, 3, crop)
         self.attribute = attribute
+        self.classes = [] if attribute is None else [f"not {attribute}", attribute]
         self.evaluation_split = evaluation_split
         self.download = download
         self.cache = cache
@@ -117,7 +119,7 @@ class CelebADataModule(TensorDataModule):
 
 
 def read_celeba(folder: str, download: bool = False) -> CelebA:
-    """torchvision's CelebA, with one sentence for all that can be wrong with its files."""
+    """Reads torchvision's CelebA, with one sentence for all that can be wrong with its files."""
     inside = Path(folder, CelebA.base_folder)
     try:
         faces = CelebA(folder, "all", download=download)
@@ -135,7 +137,7 @@ def read_celeba(folder: str, download: bool = False) -> CelebA:
 
 
 def what_is_wrong(inside: Path) -> str:
-    """Which files are missing or are not those that were published."""
+    """Names files that are missing or are not those that were published."""
     files = [(name, md5) for _, md5, name in CelebA.file_list if not name.endswith(".zip")]
     missing = [name for name, _ in files if not (inside / name).is_file()]
     damaged = [name for name, md5 in files if name not in missing and not check_integrity(inside / name, md5)]

@@ -7,7 +7,10 @@ import torch
 from torchvision.datasets import CIFAR10
 from torchvision.datasets.utils import check_integrity
 
-from lightning_gans.datamodules.tensors import TensorDataModule, TensorImages
+from lightning_gans.datamodules.data_module import TensorDataModule
+from lightning_gans.datamodules.tensors import TensorImages
+
+CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 
 class CIFAR10DataModule(TensorDataModule):
@@ -16,10 +19,10 @@ class CIFAR10DataModule(TensorDataModule):
     The 50,000 training images are trained on. They live in memory, 150 MB, so there is nothing to cache.
 
     Args:
-        folder: Where `cifar-10-batches-py` with the pickled batches lies or shall be downloaded to.
+        folder: The folder with `cifar-10-batches-py` and its pickled batches, also to download to.
         batch_size: Images per batch and process.
-        evaluation_split: Which images scores are measured against: the 10,000 of the test, or all those trained on.
-        download: Whether to download what is missing in `folder`.
+        evaluation_split: The images that scores are measured against: the 10,000 of the test, or all those trained on.
+        download: Downloads files that are missing in `folder`.
     """
 
     def __init__(
@@ -32,7 +35,7 @@ class CIFAR10DataModule(TensorDataModule):
         super().__init__(batch_size)
         if evaluation_split not in ("test", "train"):
             raise ValueError(f"`evaluation_split` must be test or train, got {evaluation_split}.")
-        self.folder = folder
+        self.folder = self.origin = folder
         self.evaluation_split = evaluation_split
         self.download = download
         self.reference = "CIFAR-10 test, 10,000 images" if evaluation_split == "test" else "CIFAR-10, 50,000 images"
@@ -42,16 +45,17 @@ class CIFAR10DataModule(TensorDataModule):
             read_cifar10(self.folder, train=True, download=True)
 
     def load(self) -> tuple[TensorImages, TensorImages]:
+        self.classes = list(CLASSES)
         training = read_cifar10(self.folder, train=True)
         return training, training if self.evaluation_split == "train" else read_cifar10(self.folder, train=False)
 
 
 def read_cifar10(folder: str, train: bool, download: bool = False) -> TensorImages:
-    """torchvision's CIFAR10, with one sentence for all that can be wrong with its files."""
+    """Reads torchvision's CIFAR10, with one sentence for all that can be wrong with its files."""
     inside = Path(folder, CIFAR10.base_folder)
     try:
         images = CIFAR10(folder, train, download=download)
-    except Exception as error:  # A download fails in many ways, a batch in whatever statement stumbles over it.
+    except Exception as error:  # A download fails in many ways, a batch in the statement that stumbles over it.
         remedy = "the download failed, so try again" if download else "pass `download=true`"
         wrong = what_is_wrong(inside) or f"is not readable ({error})"
         raise FileNotFoundError(f"{inside} {wrong}: {remedy}, or unpack {CIFAR10.url} there.") from None
@@ -64,7 +68,7 @@ def read_cifar10(folder: str, train: bool, download: bool = False) -> TensorImag
 
 
 def what_is_wrong(inside: Path) -> str:
-    """Which files are missing or are not those that were published."""
+    """Names files that are missing or are not those that were published."""
     files = [*CIFAR10.train_list, *CIFAR10.test_list, [CIFAR10.meta["filename"], CIFAR10.meta["md5"]]]
     missing = [name for name, _ in files if not (inside / name).is_file()]
     damaged = [name for name, md5 in files if name not in missing and not check_integrity(inside / name, md5)]

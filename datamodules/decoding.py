@@ -22,12 +22,12 @@ NAMED = 5  # unreadable images that a message names
 
 @dataclass(frozen=True)
 class Decoding:
-    """How images become square bytes.
+    """The way from an image to square bytes.
 
     Args:
         size: Height and width in pixels.
         channels: 3 for colour, 1 for grey.
-        crop: Side of the square that is cut from the centre first; none takes the largest square.
+        crop: Side of the square that is cut from the centre first; None takes the largest square.
     """
 
     size: int
@@ -56,18 +56,18 @@ class Decoding:
         return np.ascontiguousarray(np.asarray(pixels).reshape(self.size, self.size, -1).transpose(2, 0, 1))
 
     def tried(self, source: Source) -> UInt8[np.ndarray, "c h w"] | tuple[str, str]:
-        """The image, or its name and what is wrong with it."""
+        """Returns the image, or its name and what is wrong with it."""
         name, file = source
         try:
             if not (len(file) if isinstance(file, bytes) else file.stat().st_size):
                 return name, "it is empty"
             return self.read(file)
-        except Exception as error:  # Decoders raise whatever they stumble over.
+        except Exception as error:  # Decoders raise errors of any kind.
             return name, str(error)
 
 
 def on_white(image: Image.Image) -> Image.Image:
-    """The image without its transparency."""
+    """Puts what is transparent on white."""
     if image.mode not in ("LA", "La", "PA", "RGBA", "RGBa") and "transparency" not in image.info:
         return image
     white = Image.new("RGBA", image.size, "white")
@@ -76,7 +76,7 @@ def on_white(image: Image.Image) -> Image.Image:
 
 
 def cropped(image: Image.Image, side: int) -> Image.Image:
-    """The square in the centre; an odd pixel is left at the right and at the bottom."""
+    """Cuts out the square in the centre; an odd pixel is left at the right and at the bottom."""
     width, height = image.size
     if side > min(width, height):
         raise ValueError(f"{width}x{height} pixels, smaller than the crop of {side}")
@@ -85,10 +85,10 @@ def cropped(image: Image.Image, side: int) -> Image.Image:
 
 
 def decoded(sources: Iterable[Source], count: int, decoding: Decoding) -> Iterator[UInt8[np.ndarray, "c h w"]]:
-    """All images in order, decoded by as many threads as there are cores.
+    """Yields all images in order, decoded by as many threads as there are cores.
 
     Raises:
-        ValueError: Some are not readable, of which it names the first, or there are not `count` of them.
+        ValueError: Some are not readable, and it names the first of them, or there are not `count` images.
     """
     affinity = getattr(os, "sched_getaffinity", None)
     threads = len(affinity(0)) if affinity else os.cpu_count()
@@ -111,7 +111,7 @@ def decoded(sources: Iterable[Source], count: int, decoding: Decoding) -> Iterat
 
 
 def unreadable(bad: list[tuple[str, str]], count: int) -> str:
-    """One sentence about images that are not readable."""
+    """Returns one sentence about images that are not readable."""
     if len(bad) == 1:
         return f"{bad[0][0]} is not a readable image ({bad[0][1]}): repair or remove it."
     names = ", ".join(name for name, _ in bad[:NAMED]) + (" and others" if len(bad) > NAMED else "")

@@ -7,7 +7,8 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor
 
-from lightning_gans.datamodules.tensors import TensorDataModule, TensorPoints
+from lightning_gans.datamodules.data_module import TensorDataModule
+from lightning_gans.datamodules.tensors import TensorPoints
 
 
 class GaussianMixtureDataModule(TensorDataModule):
@@ -19,10 +20,10 @@ class GaussianMixtureDataModule(TensorDataModule):
     Args:
         layout: `ring` puts the modes on a circle, `grid` in rows and columns around the origin.
         num_modes: Number of modes; a square number on the grid.
-        radius: Of the ring, or half the side of the grid.
+        radius: Radius of the ring, or half the side of the grid.
         std: Standard deviation of each mode along each axis.
         num_points: Points to train on.
-        num_evaluation_points: Points to evaluate against, and so samples that are scored.
+        num_evaluation_points: Points to evaluate against, and as many samples are scored.
         data_seed: Seed of the points.
         batch_size: Points per batch and process.
     """
@@ -57,7 +58,7 @@ class GaussianMixtureDataModule(TensorDataModule):
         self.data_seed = data_seed
         self.reference = f"{layout} of {num_modes} Gaussians, radius {radius:g}, std {std:g}"
 
-    def load(self) -> tuple[TensorPoints, TensorPoints]:  # type: ignore[override]
+    def load(self) -> tuple[TensorPoints, TensorPoints]:
         generator = torch.Generator().manual_seed(self.data_seed)
         size = self.num_points + self.num_evaluation_points
         mode = torch.randint(len(self.centers), (size,), generator=generator)
@@ -68,12 +69,12 @@ class GaussianMixtureDataModule(TensorDataModule):
 
 
 def ring(num_modes: int, radius: float) -> Float32[Tensor, "{num_modes} 2"]:
-    """Evenly spaced centres on a circle, the first one on the x axis."""
+    """Returns evenly spaced centres on a circle, the first one on the x axis."""
     angle = torch.arange(num_modes) * (2 * math.pi / num_modes)
     return radius * torch.stack([angle.cos(), angle.sin()], 1)
 
 
 def grid(num_modes: int, radius: float) -> Float32[Tensor, "{num_modes} 2"]:
-    """Evenly spaced centres in a square, row by row."""
+    """Returns evenly spaced centres in a square, row by row."""
     axis = torch.linspace(-radius, radius, math.isqrt(num_modes))
     return torch.cartesian_prod(axis, axis)

@@ -5,10 +5,11 @@ from typing import Literal
 
 import torch
 
+from lightning_gans.datamodules.data_module import TensorDataModule
 from lightning_gans.datamodules.decoding import Decoding
 from lightning_gans.datamodules.labels import class_names, csv_classes, folder_classes, image_names, numbered
 from lightning_gans.datamodules.pixel_cache import cached_images, fingerprint_of, fingerprint_of_files
-from lightning_gans.datamodules.tensors import TensorDataModule, TensorImages
+from lightning_gans.datamodules.tensors import TensorImages
 
 
 class ImageFolderDataModule(TensorDataModule):
@@ -52,7 +53,7 @@ class ImageFolderDataModule(TensorDataModule):
             raise ValueError("`labels` and `evaluation_labels` must be given both or neither.")
         if evaluation_labels is not None and evaluation_folder is None:
             raise ValueError(f"`evaluation_labels` needs an `evaluation_folder`, got {evaluation_labels} alone.")
-        self.folder = folder
+        self.folder = self.origin = folder
         self.decoding = Decoding(size, channels)
         self.labels = labels
         self.evaluation_folder = evaluation_folder
@@ -67,12 +68,13 @@ class ImageFolderDataModule(TensorDataModule):
 
     def load(self) -> tuple[TensorImages, TensorImages]:
         training, classes = self.read(self.folder, self.labels)
+        self.classes = [] if classes == [""] else classes
         if self.evaluation_folder is None:
             return training, training
         return training, self.read(self.evaluation_folder, self.evaluation_labels, classes)[0]
 
     def read(self, folder: str, labels: str | None, known: list[str] | None = None) -> tuple[TensorImages, list[str]]:
-        """The images of a folder, and the names of the classes; those of the training images if they are known."""
+        """Returns the images of a folder, and the names of the classes, which are those of `known` if it is given."""
         root = Path(folder).resolve()
         names = image_names(root)
         classes = folder_classes(root, names) if labels is None else csv_classes(root, names, Path(labels))

@@ -1,4 +1,4 @@
-"""Which images a folder holds, and what they are labelled."""
+"""The images that a folder holds, and their labels."""
 
 import csv
 import os
@@ -8,7 +8,7 @@ from torchvision.datasets.folder import IMG_EXTENSIONS
 
 
 def image_names(folder: Path) -> list[str]:
-    """The paths, within a folder, of all images in it and in its sub-folders; those with a leading dot are not seen."""
+    """Lists the paths, within a folder, of all images in it and its sub-folders, but for names with a leading dot."""
     names = []
     for root, folders, files in os.walk(folder, followlinks=True):
         folders[:] = [name for name in folders if not name.startswith(".")]
@@ -22,7 +22,7 @@ def image_names(folder: Path) -> list[str]:
 
 
 def folder_classes(folder: Path, names: list[str]) -> list[str]:
-    """The sub-folder of each image; nothing for all where there are none."""
+    """Returns the sub-folder of each image; empty names if there are no sub-folders."""
     classes = [name.partition("/")[0] if "/" in name else "" for name in names]
     if "" in classes and any(classes):
         raise ValueError(f"{folder} holds images beside sub-folders of images: move them into one, or move it away.")
@@ -30,7 +30,7 @@ def folder_classes(folder: Path, names: list[str]) -> list[str]:
 
 
 def csv_classes(folder: Path, names: list[str], path: Path) -> list[str]:
-    """What the columns `file` and `label` of a CSV file say of each image; `file` is a path within the folder."""
+    """Reads the class of each image from the columns `file`, a path within the folder, and `label` of a CSV file."""
     if not path.is_file():
         raise FileNotFoundError(f"{path} is no file: `labels` must be a CSV file with the columns `file` and `label`.")
     with open(path, newline="", encoding="utf-8-sig") as file:
@@ -55,13 +55,13 @@ def csv_classes(folder: Path, names: list[str], path: Path) -> list[str]:
 
 
 def class_names(classes: list[str]) -> list[str]:
-    """The classes in the order of their numbers: whole numbers by value, all others by name."""
+    """Returns the classes in the order of their numbers: whole numbers by value, all others by name."""
     names = set(classes)
     return sorted(names, key=int) if all(name.isascii() and name.isdigit() for name in names) else sorted(names)
 
 
 def numbered(classes: list[str], names: list[str], where: object) -> list[int]:
-    """The number of each class in a list of names."""
+    """Returns the number of each class in a list of names."""
     if new := sorted(set(classes) - set(names)):
         raise ValueError(f"{where} holds the class {new[0]}, which the training images have not: {', '.join(names)}.")
     number = {name: index for index, name in enumerate(names)}

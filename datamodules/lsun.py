@@ -6,9 +6,10 @@ from typing import Any, Literal
 
 import torch
 
+from lightning_gans.datamodules.data_module import TensorDataModule
 from lightning_gans.datamodules.decoding import Decoding, Source
 from lightning_gans.datamodules.pixel_cache import cached_images, fingerprint_of, fingerprint_of_files
-from lightning_gans.datamodules.tensors import TensorDataModule, TensorImages
+from lightning_gans.datamodules.tensors import TensorImages
 
 HOME = "https://github.com/fyu/lsun"
 
@@ -24,12 +25,12 @@ class LSUNDataModule(TensorDataModule):
     the 3,033,042 bedrooms. All labels are 0.
 
     Args:
-        folder: Where the unpacked databases lie.
-        category: Of the images.
+        folder: The folder of the unpacked databases.
+        category: The category of the images.
         size: Height and width in pixels.
         batch_size: Images per batch and process.
-        num_images: The first so many images of a database alone are read; none reads all.
-        evaluation_split: Which images scores are measured against: all those trained on, or the validation's, which
+        num_images: Number of images to read, from the start of a database; null reads all.
+        evaluation_split: The images that scores are measured against: all those trained on, or the validation's, which
             are 300 of a scene and none of an object.
         cache: Folder for the decoded images; `default` is `lightning-gans` in the user's folder for caches, null keeps
             them in the memory of each process, and decodes them anew in each run.
@@ -50,8 +51,9 @@ class LSUNDataModule(TensorDataModule):
             raise ValueError(f"`num_images` must be at least 1, got {num_images}.")
         if evaluation_split not in ("train", "val"):
             raise ValueError(f"`evaluation_split` must be train or val, got {evaluation_split}.")
-        self.folder = folder
+        self.folder = self.origin = folder
         self.category = category
+        self.classes = [category]
         self.decoding = Decoding(size)
         self.num_images = num_images
         self.evaluation_split = evaluation_split
@@ -83,7 +85,7 @@ class LSUNDataModule(TensorDataModule):
 
 
 def database_path(folder: Path, category: str, split: str) -> Path:
-    """The folder of a database."""
+    """Finds the folder of a database."""
     scene, thing = folder / f"{category}_{split}_lmdb", folder / category
     for path in (scene, thing) if split == "train" else (scene,):
         if (path / "data.mdb").is_file():
@@ -97,10 +99,10 @@ def database_path(folder: Path, category: str, split: str) -> Path:
 
 
 def opened(path: Path) -> Any:
-    """The database, for reading alone.
+    """Opens a database for reading alone.
 
     Raises:
-        ValueError: It is damaged. A file that was cut would else end the process once the missing part is read.
+        ValueError: It is damaged. A file that was cut would end the process once the missing part is read.
     """
     try:
         import lmdb
@@ -120,6 +122,7 @@ def opened(path: Path) -> Any:
 
 
 def number_of_images(path: Path) -> int:
+    """Counts the images of a database."""
     with opened(path) as database:
         if not (count := database.stat()["entries"]):
             raise ValueError(f"{path}/data.mdb holds no image: fetch it again.")
@@ -127,7 +130,7 @@ def number_of_images(path: Path) -> int:
 
 
 def images_of(path: Path, count: int) -> Iterator[Source]:
-    """The first images in the order of their keys."""
+    """Yields the first images in the order of their keys."""
     with opened(path) as database, database.begin() as transaction:
         for (key, value), _ in zip(transaction.cursor(), range(count), strict=False):
             yield f"{path}/data.mdb: {key.decode(errors='replace')}", value

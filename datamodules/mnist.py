@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.nn.functional import pad
 from torchvision.datasets import MNIST
 
-from lightning_gans.datamodules.tensors import TensorDataModule, TensorImages
+from lightning_gans.datamodules.data_module import TensorDataModule
+from lightning_gans.datamodules.tensors import TensorImages
 
 EMBEDDED = Path(__file__).parent / "embedded" / "mnist_10k.npz"
 FILES = [f"{split}-{kind}-ubyte" for split in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")]
@@ -24,14 +25,14 @@ class MNISTDataModule(TensorDataModule):
     digits are the reference.
 
     Args:
-        folder: Where `MNIST/raw` with the four unpacked idx files lies or shall be downloaded to; none takes the 10,000
+        folder: The folder with `MNIST/raw` and its four unpacked idx files, also to download to; null takes the 10,000
             digits of the package.
         size: Height and width in pixels; 32 puts the 28 pixels of the original into a black frame of 2.
         batch_size: Images per batch and process.
-        download: Whether to download what is missing in `folder`.
+        download: Downloads files that are missing in `folder`.
         num_labels: For semi-supervised learning, the training images that keep their label, the first of each class in
-            equal numbers; the others have label -1. None keeps all labels.
-        label_repeats: How often each image that keeps its label is among the training images when `num_labels` is
+            equal numbers; the others have label -1. Null keeps all labels.
+        label_repeats: Times that each image that keeps its label is among the training images when `num_labels` is
             given, so that batches hold enough of them.
     """
 
@@ -54,6 +55,7 @@ class MNISTDataModule(TensorDataModule):
         if download and folder is None:
             raise ValueError("`download` needs a `folder` to download to, got none.")
         self.folder = folder
+        self.origin = folder or "the package"
         self.size = size
         self.download = download
         self.num_labels = num_labels
@@ -66,6 +68,7 @@ class MNISTDataModule(TensorDataModule):
             read_mnist(self.folder, train=True, download=True)
 
     def load(self) -> tuple[TensorImages, TensorImages]:
+        self.classes = [str(digit) for digit in range(10)]
         if self.folder is None:
             with np.load(EMBEDDED) as arrays:
                 image, label = torch.from_numpy(arrays["image"]), torch.from_numpy(arrays["label"]).long()
@@ -78,7 +81,7 @@ class MNISTDataModule(TensorDataModule):
         )
 
     def few_labels(self, digits: TensorImages) -> TensorImages:
-        """The digits, with the labels that are to be known, those images repeated."""
+        """Takes the labels from most digits, and repeats those that keep theirs."""
         if self.num_labels is None:
             return digits
         of_class = [(digits.label == digit).nonzero().flatten() for digit in range(10)]
@@ -95,7 +98,7 @@ def framed(image: UInt8[Tensor, "n 28 28"], size: int) -> UInt8[Tensor, "n 1 {si
 
 
 def read_mnist(folder: str, train: bool, download: bool = False) -> MNIST:
-    """torchvision's MNIST, with one sentence for all that can be wrong with its files."""
+    """Reads torchvision's MNIST, with one sentence for all that can be wrong with its files."""
     raw = Path(folder, "MNIST", "raw")
     damaged = (
         f"The {'train' if train else 't10k'} files in {raw} are damaged: "
@@ -103,7 +106,7 @@ def read_mnist(folder: str, train: bool, download: bool = False) -> MNIST:
     )
     try:
         digits = MNIST(folder, train, download=download)
-    except Exception as error:  # A damaged file fails in whatever statement first stumbles over it.
+    except Exception as error:  # A damaged file fails in the statement that first stumbles over it.
         missing = [name for name in FILES if not (raw / name).is_file()]
         if not missing:
             raise ValueError(damaged) from None

@@ -6,32 +6,13 @@ from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Int64, UInt8
+from jaxtyping import UInt8
 from torch import Tensor
 
-from lightning_gans.datamodules.tensors import InMemory, TensorDataModule, TensorImages
+from lightning_gans.datamodules.data_module import TensorDataModule
+from lightning_gans.datamodules.tensors import ImagePairs, InMemory, TensorImages
 
 EMBEDDED = Path(__file__).parent / "embedded" / "openmoji_64.npz"
-
-
-class ImagePairs(InMemory):
-    """Pairs of images in memory, indexed by a whole batch at once.
-
-    Args:
-        image: The first of each pair, 0 for black to 255 for white.
-        other: The second.
-    """
-
-    def __init__(self, image: UInt8[Tensor, "n c h w"], other: UInt8[Tensor, "n k h w"]):
-        self.image = image
-        self.other = other
-
-    def __len__(self) -> int:
-        return len(self.image)
-
-    def __getitem__(self, index: Int64[Tensor, " b"]) -> tuple[Float32[Tensor, "b c h w"], Float32[Tensor, "b k h w"]]:
-        image, other = (part.index_select(0, index).float().div_(127.5).sub_(1) for part in (self.image, self.other))
-        return image, other
 
 
 class OpenMojiDataModule(TensorDataModule):
@@ -44,9 +25,12 @@ class OpenMojiDataModule(TensorDataModule):
     Args:
         size: Height and width in pixels; 16 and 32 are means of blocks of the 64 pixels of the original.
         batch_size: Images per batch and process.
-        target: What a batch holds beside the drawings. `group` is the label. `caption` is the number of the drawing, of
-            which `captions` says what it shows. `line` is the same drawing in black lines, (b, 1, h, w) in [-1, 1].
+        target: The second part of a batch, beside the drawings. `group` is the label. `caption` is the number of the
+            drawing; `captions` has a text for each. `line` is the same drawing in black lines, (b, 1, h, w) in [-1, 1],
+            the source from which the coloured drawing is to be drawn.
     """
+
+    origin = "the package"
 
     def __init__(
         self,
@@ -65,25 +49,27 @@ class OpenMojiDataModule(TensorDataModule):
 
     @cached_property
     def captions(self) -> list[str]:
-        """What each drawing shows, such as `grinning face with sweat`."""
+        """Texts of the drawings, such as `grinning face with sweat`."""
         with np.load(EMBEDDED) as arrays:
             return arrays["caption"].tolist()
 
-    def load(self) -> tuple[InMemory, InMemory]:  # type: ignore[override]
+    def load(self) -> tuple[InMemory, InMemory]:
         with np.load(EMBEDDED) as arrays:
             color, line, group = (torch.from_numpy(arrays[name]) for name in ("color", "line", "group"))
+            names = arrays["group_names"].tolist()
         image = shrunk(color.permute(0, 3, 1, 2), self.size)
         drawings: InMemory
         if self.target == "line":
             drawings = ImagePairs(image, shrunk(line[:, None], self.size))
+        elif self.target == "group":
+            drawings, self.classes = TensorImages(image, group.long()), names
         else:
-            label = group.long() if self.target == "group" else torch.arange(len(image))
-            drawings = TensorImages(image, label)
+            drawings = TensorImages(image, torch.arange(len(image)))
         return drawings, drawings
 
 
 def shrunk(image: UInt8[Tensor, "n c h w"], size: int) -> UInt8[Tensor, "n c {size} {size}"]:
-    """Means of square blocks, rounded to the nearest."""
+    """Returns means of square blocks, rounded to the nearest."""
     block = image.shape[-1] // size
     blocks = image.unflatten(3, (size, block)).unflatten(2, (size, block))
     return blocks.float().mean((3, 5)).round().byte()

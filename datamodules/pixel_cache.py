@@ -13,14 +13,13 @@ from torch import Tensor
 from lightning_gans.datamodules.decoding import Decoding, Source, decoded
 from lightning_gans.datamodules.pixel_file import kept_fingerprint, mapped, write
 from lightning_gans.datamodules.tensors import TensorImages
-from lightning_gans.mechanics.files import hash_of
-from lightning_gans.metrics.cache import cache_folder
+from lightning_gans.mechanics.files import UNFINISHED, cache_folder, hash_of
 
 FORMAT = 1  # counts changes to how images are decoded or kept
 
 
 class CachedImages(TensorImages):
-    """Labelled images in a mapped file, whose name is known without reading them all.
+    """Labelled images in a mapped file, with a fingerprint that does not need all of them to be read.
 
     Args:
         image: The images, 0 for black to 255 for white.
@@ -45,16 +44,16 @@ def cached_images(
     label: Int64[Tensor, " n *k"],
     decoding: Decoding,
 ) -> TensorImages:
-    """Images that are decoded once, however many processes and runs read them.
+    """Returns images that are decoded once, however many processes and runs read them.
 
     Args:
-        cache: The folder of the file; `default` is `lightning-gans` in the user's folder for caches, none decodes into
-            the memory of this process instead.
-        name: Of the file, the same for all states of the same images.
-        fingerprint: Of the state of the images: where that of the file differs, they are decoded anew.
-        sources: Lists the images; not called where they are decoded already.
+        cache: Folder of the file; `default` is `lightning-gans` in the user's folder for caches, None decodes into the
+            memory of this process instead.
+        name: Name of the file, the same for all states of the same images.
+        fingerprint: Names the state of the images; a file with another fingerprint is made anew.
+        sources: Lists the images; not called if they are decoded already.
         label: Their labels.
-        decoding: What to do with them.
+        decoding: Size, channels and crop.
     """
     fingerprint = fingerprint_of(FORMAT, fingerprint, decoding)
     folder, count = cache_folder(cache), len(label)
@@ -78,21 +77,21 @@ def cached_images(
 
 
 def fingerprint_of(*facts: object) -> str:
-    """The start of the SHA-256 of what they print."""
+    """Returns the start of the SHA-256 of facts, as they are printed."""
     return hashlib.sha256("\n".join(map(str, facts)).encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 def fingerprint_of_files(folder: Path, names: Iterable[str]) -> str:
-    """Of the names of files in a folder, their sizes and when they were last changed."""
+    """Returns a fingerprint of the names of files in a folder, their sizes and times of change."""
     stats = ((name, os.stat(f"{folder}/{name}")) for name in names)
     return fingerprint_of(*(f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in stats))
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Removes what killed processes left of files that they were writing."""
-    for leftover in folder.glob("*.pixels.tmp"):
+    """Removes unfinished files of processes that were killed."""
+    for leftover in folder.glob(f"*.pixels{UNFINISHED}"):
         try:
             with FileLock(f"{leftover.with_suffix('')}.lock", timeout=0):
                 leftover.unlink(missing_ok=True)
-        except Timeout:  # another process is at it
+        except Timeout:  # another process is writing it
             continue

@@ -1,23 +1,25 @@
-"""Data sets that live in memory: a batch is one indexing, its order a function of the seed and the epoch."""
+"""Data sets that live in memory: a batch is one indexing, and each knows the order of its epochs.
 
-import warnings
+There is one for each kind of task. In a batch the images to draw come first: `(image, label)`, `(point, mode)`,
+`(target, source)`, `(next, previous)`; unpaired images are `(x, y)`.
+"""
+
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sized
-from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float32, Int64, UInt8
-from lightning import LightningDataModule, Trainer
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, DistributedSampler
+from torch.utils.data import Dataset
 
 from lightning_gans.mechanics.files import hash_of
-from lightning_gans.mechanics.randomness import global_seed
 
 
 class InMemory(Dataset, ABC):
     """A data set that is indexed by a whole batch at once, also by a loader that knows only lists of indices."""
+
+    noun = "images"
+    """What it has `len` of, for messages."""
 
     @abstractmethod
     def __getitem__(self, index: Int64[Tensor, " b"]) -> tuple[Tensor, ...]: ...
@@ -28,9 +30,13 @@ class InMemory(Dataset, ABC):
     def __getitems__(self, index: list[int]) -> tuple[Tensor, ...]:
         return self[torch.tensor(index)]
 
+    def order(self, seed: int, epoch: int) -> Int64[Tensor, "*sides n"]:
+        """Returns the indices of an epoch, shuffled; batches are cut from their last axis."""
+        return shuffled(len(self), len(self), seed, epoch)
+
     @property
     def fingerprint(self) -> str:
-        """Names the data; by all of them, where a subclass knows no faster way."""
+        """The name of the data, from all of their bytes unless a subclass knows a faster way."""
         return hash_of(vars(self))
 
 
@@ -50,8 +56,7 @@ class TensorImages(InMemory):
         return len(self.image)
 
     def __getitem__(self, index: Int64[Tensor, " b"]) -> tuple[Float32[Tensor, "b c h w"], Int64[Tensor, " b *k"]]:
-        image = self.image.index_select(0, index).float().div_(127.5).sub_(1)
-        return image, self.label.index_select(0, index)
+        return chosen(self.image, index), self.label.index_select(0, index)
 
 
 class TensorPoints(InMemory):
@@ -61,6 +66,8 @@ class TensorPoints(InMemory):
         point: The points, as they are.
         label: Their classes.
     """
+
+    noun = "points"
 
     def __init__(self, point: Float32[Tensor, "n k"], label: Int64[Tensor, " n"]):
         self.point = point
@@ -73,153 +80,101 @@ class TensorPoints(InMemory):
         return self.point.index_select(0, index), self.label.index_select(0, index)
 
 
-class TrainingBatches(DistributedSampler):
-    """Shuffled batches of indices, in an order that is a function of the seed and the epoch alone.
-
-    Each step's images are the same for any number of processes: one batch of all processes together is cut into their
-    shares, rank by rank. The images left over at the end of an epoch are dropped.
+class ImagePairs(InMemory):
+    """Pairs of images in memory, of which the second is given and the first is to be drawn.
 
     Args:
-        dataset: What to draw from; only its length matters.
-        batch_size: Images per batch and process.
-        num_replicas: Number of processes.
-        rank: Which of them this is.
-        seed: Chooses the sequence of orders.
+        target: The images to draw, 0 for black to 255 for white.
+        source: What each is drawn from; channels and size may be others.
     """
 
-    def __init__(self, dataset: Sized, batch_size: int, num_replicas: int = 1, rank: int = 0, seed: int = 0):
-        super().__init__(dataset, num_replicas, rank, seed=seed, drop_last=True)  # type: ignore[arg-type]
-        self.size = len(dataset)
-        self.batch_size = batch_size
-        self.skip = 0  # batches that the next iteration leaves out at its start
-        if batch_size * num_replicas > self.size:
-            raise ValueError(
-                f"`batch_size` times the number of processes must be at most the {self.size} training images, "
-                f"got {batch_size} x {num_replicas} = {batch_size * num_replicas}: lower `batch_size`."
-            )
+    noun = "pairs of images"
+
+    def __init__(self, target: UInt8[Tensor, "n c h w"], source: UInt8[Tensor, "n k i j"]):
+        if len(target) != len(source):
+            raise ValueError(f"`target` and `source` must be equally many, got {len(target)} and {len(source)}.")
+        self.target = target
+        self.source = source
 
     def __len__(self) -> int:
-        return self.size // (self.batch_size * self.num_replicas)
+        return len(self.target)
 
-    def __iter__(self) -> Iterator[Int64[Tensor, " b"]]:
-        # All of this runs at the first `next`, as it must: Lightning sets the epoch after it has called `iter`.
-        seed = int(np.random.SeedSequence((self.seed, self.epoch)).generate_state(1)[0])
-        order = torch.randperm(self.size, generator=torch.Generator().manual_seed(seed))
-        used = len(self) * self.num_replicas * self.batch_size
-        shares = order[:used].view(len(self), self.num_replicas, self.batch_size)
-        skip, self.skip = self.skip, 0
-        yield from shares[skip:, self.rank]
+    def __getitem__(self, index: Int64[Tensor, " b"]) -> tuple[Float32[Tensor, "b c h w"], Float32[Tensor, "b k i j"]]:
+        return chosen(self.target, index), chosen(self.source, index)
 
 
-class EvaluationBatches(DistributedSampler):
-    """Batches of all indices in order, dealt to the processes in turn: nothing is padded, repeated or dropped.
+class Unpaired(InMemory):
+    """Two sets of images in memory that belong together as sets only, such as photographs and paintings.
+
+    An epoch goes once through the longer set, and the shorter one starts over as often as it must. Each set is shuffled
+    for itself, and anew each time it starts.
 
     Args:
-        dataset: What to go through; only its length matters.
-        batch_size: Images per batch; fewer where some process would else go without a batch.
-        num_replicas: Number of processes.
-        rank: Which of them this is.
+        x: The images of one domain, 0 for black to 255 for white.
+        y: The images of the other domain; number, channels and size may be others.
     """
 
-    def __init__(self, dataset: Sized, batch_size: int, num_replicas: int = 1, rank: int = 0):
-        super().__init__(dataset, num_replicas, rank, shuffle=False)  # type: ignore[arg-type]
-        size = len(dataset)
-        # A process without a batch would skip Lightning's evaluation hooks while the others wait for it in them.
-        batch_size = min(batch_size, max(1, size // num_replicas))
-        self.batches = torch.arange(size).split(batch_size)[rank::num_replicas]
+    noun = "unpaired images"
+
+    def __init__(self, x: UInt8[Tensor, "n c h w"], y: UInt8[Tensor, "m k i j"]):
+        for name, images in (("x", x), ("y", y)):
+            if not len(images):
+                raise ValueError(f"`{name}` must hold at least one image, got none.")
+        self.x = x
+        self.y = y
 
     def __len__(self) -> int:
-        return len(self.batches)
+        return max(len(self.x), len(self.y))
 
-    def __iter__(self) -> Iterator[Int64[Tensor, " b"]]:
-        return iter(self.batches)
+    def __getitem__(
+        self, index: Int64[Tensor, " b"] | Int64[Tensor, "2 b"]
+    ) -> tuple[Float32[Tensor, "b c h w"], Float32[Tensor, "b k i j"]]:
+        """Returns a batch of each set, by an index for each, or by one for both that counts on past the shorter set."""
+        of_x, of_y = index.expand(2, -1)
+        return chosen(self.x, of_x % len(self.x)), chosen(self.y, of_y % len(self.y))
 
-
-def as_it_is(batch: Any) -> Any:
-    """Collates what is a batch already."""
-    return batch
-
-
-def batches_done(trainer: Trainer) -> int:
-    """How many batches of the current epoch a resumed run has behind it; 0 in a run that is not resumed."""
-    progress = trainer.fit_loop.epoch_loop.batch_progress
-    # Not `ready`: that counts a batch stopped in the middle of its step as well, which Lightning takes again.
-    processed = progress.current.processed  # type: ignore[attr-defined]  # Lightning types a base class
-    epoch_is_over = progress.is_last_batch and processed == progress.current.ready
-    return processed if trainer.fit_loop.restarting and not epoch_is_over else 0
+    def order(self, seed: int, epoch: int) -> Int64[Tensor, "2 n"]:
+        sides = enumerate((self.x, self.y))
+        return torch.stack([shuffled(len(images), len(self), seed, epoch, side) for side, images in sides])
 
 
-class TensorDataModule(LightningDataModule, ABC):
-    """Base of the data sets that live in memory as bytes; a subclass says what they are in `load`.
-
-    Batches are `(image, label)`, the image float32 in [-1, 1]. The order of training depends on the seed of
-    `seed_everything` and the epoch, not on the number of processes, and a run resumed from a checkpoint in mid-epoch
-    goes on with the very next batch. Validation, test and prediction go through all evaluation images once, in order.
+class Sequences(InMemory):
+    """Sequences of frames in memory, of which the last is to be drawn from those before it.
 
     Args:
-        batch_size: Images per batch and process.
+        frames: Sequences of equally many frames, at least 2, 0 for black to 255 for white.
     """
 
-    reference: str
-    """Names the evaluation images, for the protocol of a score."""
+    noun = "sequences"
 
-    def __init__(self, batch_size: int = 64):
-        super().__init__()
-        if batch_size < 1:
-            raise ValueError(f"`batch_size` must be at least 1, got {batch_size}.")
-        self.batch_size = batch_size
-        self.seed: int | None = None  # of the order of training, kept by a resumed run
+    def __init__(self, frames: UInt8[Tensor, "n t c h w"]):
+        if frames.shape[1] < 2:
+            raise ValueError(f"`frames` must hold sequences of at least 2 frames, got {frames.shape[1]}.")
+        self.frames = frames
 
-    @abstractmethod
-    def load(self) -> tuple[TensorImages, TensorImages]:
-        """Reads the images to train on and the images to evaluate on, which may be the same object."""
+    def __len__(self) -> int:
+        return len(self.frames)
 
-    def setup(self, stage: str) -> None:
-        if not hasattr(self, "training"):
-            self.training, self.evaluation = self.load()
+    def __getitem__(
+        self, index: Int64[Tensor, " b"]
+    ) -> tuple[Float32[Tensor, "b c h w"], Float32[Tensor, "b past c h w"]]:
+        frames = chosen(self.frames, index)
+        return frames[:, -1], frames[:, :-1]
 
-    def train_dataloader(self) -> DataLoader:
-        self.seed = global_seed() if self.seed is None else self.seed
-        sampler = TrainingBatches(self.training, self.batch_size, *self.processes(), self.seed)
-        if self.trainer is not None:
-            sampler.skip = batches_done(self.trainer)
-            # Lightning cannot know that a sampler continues, and warns of every checkpoint in mid-epoch.
-            warnings.filterwarnings("ignore", "You're resuming from a checkpoint that ended before the epoch ended")
-        return self.loader(self.training, sampler)
 
-    @property
-    def evaluation_name(self) -> tuple[str, str, int, str]:
-        """What names the evaluation images in a cache: data set with its fingerprint, split, number and size."""
-        images = self.evaluation
-        name = f"{type(self).__name__.removesuffix('DataModule')}-{images.fingerprint}"
-        return name, "evaluation", len(images), "x".join(map(str, images[torch.tensor([0])][0].shape[1:]))
+def chosen(images: UInt8[Tensor, " n *shape"], index: Int64[Tensor, " b"]) -> Float32[Tensor, " b *shape"]:
+    """Returns some images, from -1 for black to 1 for white."""
+    return images.index_select(0, index).float().div_(127.5).sub_(1)
 
-    def state_dict(self) -> dict[str, int | None]:
-        return {"seed": self.seed}
 
-    def load_state_dict(self, state_dict: dict[str, int | None]) -> None:
-        self.seed = state_dict["seed"]
+def shuffled(size: int, count: int, *seeds: int) -> Int64[Tensor, " {count}"]:
+    """Returns `count` places out of `size`, shuffled by the seeds; each comes once before any comes again."""
+    seed = int(np.random.SeedSequence(seeds).generate_state(1)[0])
+    generator = torch.Generator().manual_seed(seed)
+    rounds = range(-(-count // size))
+    return torch.cat([torch.randperm(size, generator=generator) for _ in rounds])[:count]
 
-    def val_dataloader(self) -> DataLoader:
-        return self.loader(self.evaluation, EvaluationBatches(self.evaluation, self.batch_size, *self.processes()))
 
-    test_dataloader = predict_dataloader = val_dataloader
-
-    def processes(self) -> tuple[int, int]:
-        """The number of processes and the rank of this one."""
-        return (1, 0) if self.trainer is None else (self.trainer.world_size, self.trainer.global_rank)
-
-    def loader(self, images: InMemory, sampler: DistributedSampler) -> DataLoader:
-        """A loader that indexes `images` with each batch of `sampler`."""
-        if self.trainer is not None and self.trainer.overfit_batches:  # type: ignore[attr-defined]
-            # Lightning puts its own order, of indices one by one, in place of any other.
-            return DataLoader(images, self.batch_size, collate_fn=as_it_is)
-        # Lightning advises workers, but they would only copy what is in memory already.
-        warnings.filterwarnings("ignore", "The '.*_dataloader' does not have many workers")
-        return DataLoader(
-            images,
-            sampler=sampler,
-            batch_size=None,
-            pin_memory=torch.cuda.is_available(),
-            generator=torch.Generator(),  # else each epoch would draw a seed for workers from the global generator
-        )
+def spread_evenly(count: int, size: int) -> Int64[Tensor, " {count}"]:
+    """Returns `count` places, evenly spread over `size`; some come several times if there are more than `size`."""
+    return torch.arange(count) * size // count

@@ -88,6 +88,7 @@ def test_all_attributes_are_the_label(folder):
 def test_one_attribute_is_the_label(folder):
     data = ready(folder, attribute="Smiling")
     assert data.training.label.tolist() == (SIGNS[:5, ATTRIBUTES.index("Smiling")] > 0).astype(int).tolist()
+    assert data.classes == ["not Smiling", "Smiling"]
     with pytest.raises(ValueError, match="`attribute` must be one of 5_o_Clock_Shadow, .*, Young, got Happy."):
         ready(folder, attribute="Happy")
 

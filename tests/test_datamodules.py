@@ -12,8 +12,15 @@ from torchvision.transforms import CenterCrop, InterpolationMode, Resize
 from torchvision.transforms.functional import pil_to_tensor
 
 from lightning_gans import GAN
-from lightning_gans.datamodules import ImageFolderDataModule, MNISTDataModule, TensorDataModule, TensorImages
-from lightning_gans.datamodules.tensors import EvaluationBatches, TrainingBatches
+from lightning_gans.datamodules import (
+    GaussianMixtureDataModule,
+    ImageFolderDataModule,
+    MNISTDataModule,
+    TensorDataModule,
+    TensorImages,
+    TensorPoints,
+)
+from lightning_gans.datamodules.batches import EvaluationBatches, TrainingBatches
 from lightning_gans.networks import MLPDiscriminator, MLPGenerator
 from tests import conftest
 
@@ -26,6 +33,9 @@ class Counted(TensorDataModule):
     def load(self):
         images = TensorImages(torch.arange(21, dtype=torch.uint8).view(21, 1, 1, 1), torch.arange(21))
         return images, images
+
+
+NUMBERS = TensorPoints(torch.zeros(21, 1), torch.arange(21))
 
 
 class Witness(LightningModule):
@@ -102,11 +112,11 @@ def test_bytes_become_floats_from_minus_one_to_one():
 
 
 def test_training_order_is_a_function_of_seed_and_epoch_alone():
-    data = range(21)
-    orders = {(seed, epoch): batches(TrainingBatches(data, 4, seed=seed), epoch) for seed in (0, 1) for epoch in (0, 1)}
+    choices = [(seed, epoch) for seed in (0, 1) for epoch in (0, 1)]
+    orders = {(seed, epoch): batches(TrainingBatches(NUMBERS, 4, seed=seed), epoch) for seed, epoch in choices}
     assert len({str(order) for order in orders.values()}) == 4
     torch.manual_seed(1)
-    again = TrainingBatches(data, 4, seed=1)
+    again = TrainingBatches(NUMBERS, 4, seed=1)
     assert batches(again, 1) == orders[1, 1]
     assert batches(again, 0) == orders[1, 0]
 
@@ -114,7 +124,7 @@ def test_training_order_is_a_function_of_seed_and_epoch_alone():
 def test_seed_everything_chooses_the_training_order():
     data = ready(Counted(4))
     seed_everything(5, verbose=False)
-    assert labels(data.train_dataloader()) == batches(TrainingBatches(range(21), 4, seed=5))
+    assert labels(data.train_dataloader()) == batches(TrainingBatches(NUMBERS, 4, seed=5))
 
 
 def test_a_training_epoch_repeats_nothing_and_drops_the_incomplete_batch():
@@ -133,8 +143,8 @@ def test_the_sampler_of_a_loader_takes_the_epoch():
 
 @pytest.mark.parametrize("processes", [2, 4])
 def test_processes_share_the_batch_of_one_process(processes):
-    one = batches(TrainingBatches(range(21), 8, seed=3), epoch=2)
-    ranks = [batches(TrainingBatches(range(21), 8 // processes, processes, r, seed=3), 2) for r in range(processes)]
+    one = batches(TrainingBatches(NUMBERS, 8, seed=3), epoch=2)
+    ranks = [batches(TrainingBatches(NUMBERS, 8 // processes, processes, r, seed=3), 2) for r in range(processes)]
     assert [sum(shares, []) for shares in zip(*ranks, strict=True)] == one
 
 
@@ -166,7 +176,7 @@ def test_batch_size_must_be_positive():
 
 def test_batches_of_all_processes_must_fit_into_the_training_set():
     with pytest.raises(ValueError, match=r"at most the 21 training images, got 11 x 2 = 22: lower `batch_size`\."):
-        TrainingBatches(range(21), 11, num_replicas=2)
+        TrainingBatches(NUMBERS, 11, num_replicas=2)
 
 
 # With a trainer
@@ -192,7 +202,7 @@ def straight(trainer, tmp_path):
 
 
 def test_a_trainer_runs_the_epochs_in_their_orders(straight):
-    sampler = TrainingBatches(range(21), 4)
+    sampler = TrainingBatches(NUMBERS, 4)
     assert straight == batches(sampler, 0) + batches(sampler, 1)
 
 
@@ -202,6 +212,40 @@ def test_a_resumed_run_goes_on_with_the_next_batch_and_no_warning(step, straight
     witness = Witness()
     trainer(enable_checkpointing=False).fit(witness, Counted(4), ckpt_path=tmp_path / f"step={step}.ckpt")
     assert witness.trained == straight[step:]
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 3, 8])
+@pytest.mark.parametrize("step", [1, 2, 3, 4])
+def test_a_run_resumed_with_another_batch_size_goes_on_with_the_next_image(
+    batch_size, step, straight, trainer, tmp_path
+):
+    witness, done = Witness(), step * 4
+    trainer(enable_checkpointing=False).fit(witness, Counted(batch_size), ckpt_path=tmp_path / f"step={step}.ckpt")
+    left = (21 - done) // batch_size
+    sampler = TrainingBatches(NUMBERS, batch_size)
+    order = torch.cat(list(TrainingBatches(NUMBERS, 21)))[done:].tolist()
+    assert witness.trained[:left] == [order[i * batch_size : (i + 1) * batch_size] for i in range(left)]
+    assert witness.trained[left:] == batches(sampler, 1)
+
+
+def changed(path, **facts):
+    """A copy of a checkpoint whose data module had other facts."""
+    checkpoint = torch.load(path, weights_only=False)
+    checkpoint["Counted"] = {"seed": checkpoint["Counted"]["seed"], **facts}
+    torch.save(checkpoint, path.with_name("changed.ckpt"))
+    return path.with_name("changed.ckpt")
+
+
+def test_a_run_of_two_processes_goes_on_with_the_next_image_on_one(straight, trainer, tmp_path):
+    witness, of_two = Witness(), changed(tmp_path / "step=2.ckpt", images_per_step=8)
+    trainer(enable_checkpointing=False).fit(witness, Counted(4), ckpt_path=of_two)
+    assert witness.trained == straight[4:]
+
+
+def test_a_checkpoint_without_the_size_of_a_step_is_taken_as_one_of_this_size(straight, trainer, tmp_path):
+    witness, old = Witness(), changed(tmp_path / "step=3.ckpt")
+    trainer(enable_checkpointing=False).fit(witness, Counted(4), ckpt_path=old)
+    assert witness.trained == straight[3:]
 
 
 @pytest.mark.filterwarnings("error::lightning.pytorch.utilities.warnings.PossibleUserWarning")
@@ -219,6 +263,46 @@ def test_a_batch_that_failed_in_its_step_is_taken_again(step, straight, trainer,
         trainer(callbacks=[OnExceptionCheckpoint(tmp_path, "failed")]).fit(failed, Counted(4))
     trainer(enable_checkpointing=False).fit(resumed, Counted(4), ckpt_path=tmp_path / "failed.ckpt")
     assert failed.trained + resumed.trained == straight
+
+
+# The sentence about what was taken
+
+
+def test_a_data_module_says_once_what_it_took(caplog):
+    data = MNISTDataModule()
+    with caplog.at_level("INFO", "lightning.pytorch"):
+        data.setup("fit"), data.setup("test")
+    said = [record.message for record in caplog.records if "MNISTDataModule" in record.message]
+    digits = "0 1,001, 1 1,127, 2 991, 3 1,032, 4 980, 5 863, 6 1,014, 7 1,070, 8 944, 9 978"
+    assert said == [data.summary]
+    assert data.summary == (
+        f"MNISTDataModule trains on 10,000 images of 10 classes ({digits}) from the package, and evaluates on the same "
+        "(embedded MNIST, first 10,000 training digits)."
+    )
+    assert data.classes == list("0123456789")
+
+
+def test_images_without_a_label_are_counted_apart():
+    assert "of 10 classes (0 2, 1 2, 2 2, " in (said := ready(MNISTDataModule(num_labels=20)).summary)
+    assert "9 2, 9,980 without a label)" in said
+
+
+def test_of_many_classes_the_first_are_named():
+    class Many(Counted):
+        def load(self):
+            self.classes = [f"class {number}" for number in range(21)]
+            return super().load()
+
+    assert "of 21 classes (class 0 1, class 1 1, " in (said := ready(Many()).summary)
+    assert said.endswith("class 9 1, 11 more), and evaluates on the same (21 numbers).")
+
+
+def test_data_without_classes_are_counted():
+    assert ready(Counted()).summary == "Counted trains on 21 images, and evaluates on the same (21 numbers)."
+    assert ready(GaussianMixtureDataModule(num_points=1000, num_evaluation_points=10)).summary == (
+        "GaussianMixtureDataModule trains on 1,000 points, and evaluates on 10 points (ring of 8 Gaussians, radius 1, "
+        "std 0.01)."
+    )
 
 
 # MNIST
@@ -339,13 +423,15 @@ def test_sub_folders_are_classes_by_sorted_name(tmp_path):
     assert label.tolist() == [0, 1]
     assert (image[0] == 1).all()
     assert torch.equal(image[1], torch.tensor([1.0, -1.0, -1.0]).view(3, 1, 1).expand(3, 4, 4))
-    assert data.training is data.evaluation
+    assert data.training is data.evaluation and data.classes == ["ant", "zebra"]
+    assert f"2 images of 2 classes (ant 1, zebra 1) from {tmp_path}, and evaluates on the same" in data.summary
 
 
 def test_without_sub_folders_every_label_is_zero(tmp_path):
     paint(tmp_path / "1.png")
     paint(tmp_path / "2.png")
-    assert ready(ImageFolderDataModule(str(tmp_path), size=4)).training.label.tolist() == [0, 0]
+    data = ready(ImageFolderDataModule(str(tmp_path), size=4))
+    assert data.training.label.tolist() == [0, 0] and data.classes == []
 
 
 @pytest.mark.parametrize("size", [(24, 8), (8, 24)])

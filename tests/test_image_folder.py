@@ -9,7 +9,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from PIL import Image
 
 from lightning_gans.datamodules import ImageFolderDataModule
-from lightning_gans.datamodules.tensors import TrainingBatches
+from lightning_gans.datamodules.batches import TrainingBatches
 from tests import conftest
 from tests.test_datamodules import Witness
 
@@ -181,7 +181,8 @@ def test_labels_come_from_a_file(three):
 
 def test_numbers_are_sorted_by_value(three):
     path = csv(three, "file,label\na.png,10\nb.png,9\nmore/c.png,100\n")
-    assert ready(three, labels=path).training.label.tolist() == [1, 0, 2]
+    data = ready(three, labels=path)
+    assert data.training.label.tolist() == [1, 0, 2] and data.classes == ["9", "10", "100"]
 
 
 @pytest.mark.parametrize(

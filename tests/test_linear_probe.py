@@ -13,7 +13,7 @@ from lightning_gans import CGAN, GAN
 from lightning_gans.callbacks import LinearProbe
 from lightning_gans.callbacks.linear_probe import encoder, few_of_each, hidden_layers, split
 from lightning_gans.callbacks.training_images import distinct, is_among
-from lightning_gans.datamodules.tensors import TensorDataModule, TensorImages
+from lightning_gans.datamodules import TensorDataModule, TensorImages
 from tests.conftest import Line, loader, tiny, trainer
 from tests.two_threads import scores_on
 

@@ -1,5 +1,6 @@
 import hashlib
 import json
+import math
 from importlib.metadata import version
 from importlib.resources import files
 
@@ -9,6 +10,7 @@ import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from torch import nn
+from torch.overrides import TorchFunctionMode
 from torch.utils.data import DataLoader, TensorDataset
 from torchmetrics.image import FrechetInceptionDistance, InceptionScore, KernelInceptionDistance
 
@@ -16,7 +18,7 @@ from lightning_gans.callbacks.metrics import GenerativeMetrics
 from lightning_gans.callbacks.score_card import append_entry
 from lightning_gans.metrics.digits import WEIGHTS, DigitClassifier
 from lightning_gans.metrics.features import as_8_bit
-from lightning_gans.metrics.scores import SEED, Seen, compute_scores
+from lightning_gans.metrics.scores import SCORES, SEED, Features, compute_scores
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Lightning's advice about workers, loggers and checkpoint folders
 
@@ -134,10 +136,10 @@ def test_noise_is_no_confident_digit(classifier, digits):
 
 
 def test_a_set_has_no_distance_to_itself(classifier, digits):
-    features = Seen(classifier.features(digits))
+    features = Features(classifier.features(digits))
     fid = compute_scores(["fid"], features, features)["fid"]
     assert fid < 1e-3
-    assert compute_scores(["fid"], features, Seen(classifier.features(-digits)))["fid"] > 100 * fid
+    assert compute_scores(["fid"], features, Features(classifier.features(-digits)))["fid"] > 100 * fid
 
 
 def test_the_scores_of_a_validation_are_those_of_torchmetrics_fed_with_the_images(trainer, classifier, digits):
@@ -145,19 +147,19 @@ def test_the_scores_of_a_validation_are_those_of_torchmetrics_fed_with_the_image
     run = trainer(callbacks=[GenerativeMetrics()])
     run.validate(Toy(fake), loader(real), verbose=False)
 
-    class Features(nn.Module):
+    class OurFeatures(nn.Module):
         num_features = 128
 
         def forward(self, image):
             return classifier.features(image)
 
-    fid, kid = FrechetInceptionDistance(Features()), KernelInceptionDistance(nn.Identity(), subset_size=96)
+    fid, kid = FrechetInceptionDistance(OurFeatures()), KernelInceptionDistance(nn.Identity(), subset_size=96)
     inception_score = InceptionScore(nn.Identity())
-    seen = [Seen(*classifier.features_and_logits(as_8_bit(image))).in_order() for image in (real, fake)]
-    for image, rows, is_real in ((real, seen[0], True), (fake, seen[1], False)):
+    both = [Features(*classifier.features_and_logits(as_8_bit(image))).in_order() for image in (real, fake)]
+    for image, rows, is_real in ((real, both[0], True), (fake, both[1], False)):
         fid.update(as_8_bit(image), real=is_real)
         kid.update(rows.features.double(), real=is_real)
-    inception_score.update(seen[1].logits.double())
+    inception_score.update(both[1].logits.double())
     torch.manual_seed(SEED)
     kid_value = kid.compute()
     torch.manual_seed(SEED)
@@ -359,3 +361,23 @@ def test_the_checkpoint_with_the_lowest_fid_is_kept(trainer, digits, tmp_path, e
     assert list(found) == [3, 6, 9, 12] and min(found, key=found.get) == 9
     assert best.best_model_path == str(tmp_path / "step=9.ckpt")
     assert best.best_model_score.item() == pytest.approx(found[9])
+
+
+class Deterministic(TorchFunctionMode):
+    """Refuses the functions without gradients that torch refuses on a GPU under `deterministic=True`."""
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        name = getattr(func, "__name__", "")
+        with_indices = name in ("median", "nanmedian") and len(args) + len(kwargs) > 1
+        weighted = name == "bincount" and (len(args) > 1 or kwargs.get("weights") is not None)
+        if name in ("kthvalue", "histc", "put_", "nll_loss", "cross_entropy") or with_indices or weighted:
+            raise RuntimeError(f"{name} does not have a deterministic implementation")
+        return func(*args, **kwargs)
+
+
+@pytest.mark.parametrize("name", SCORES)
+def test_no_score_needs_what_torch_refuses_under_deterministic(name):
+    real, fake = (Features(torch.randn(60, 8), logits=torch.randn(60, 3), label=torch.arange(60) % 3) for _ in range(2))
+    with Deterministic():
+        assert all(math.isfinite(score) for score in compute_scores([name], real, fake).values())

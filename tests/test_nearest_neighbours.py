@@ -10,7 +10,7 @@ from torch import nn
 from lightning_gans import GAN
 from lightning_gans.callbacks import NearestNeighbours
 from lightning_gans.callbacks.nearest_neighbours import nearest_images
-from lightning_gans.datamodules.tensors import TensorDataModule, TensorImages
+from lightning_gans.datamodules import TensorDataModule, TensorImages
 from lightning_gans.mechanics.randomness import mix
 from lightning_gans.metrics.neighbors import copied_share
 from tests.conftest import loader, tiny, trainer

@@ -41,7 +41,7 @@ def test_the_drawings_are_those_of_the_file_in_its_order():
     assert torch.equal(data.training.image[5, 2], torch.from_numpy(color[5, :, :, 2]))
     assert data.training.label.tolist() == group.tolist()
     named = OpenMojiDataModule.__doc__.split("names:")[1].split("Args")[0].replace(".", "").split(",")
-    assert [name.strip() for name in named] == names.tolist()
+    assert [name.strip() for name in named] == names.tolist() == data.classes
 
 
 def test_every_group_has_drawings():
@@ -63,6 +63,7 @@ def test_drawings_are_on_white():
 
 def test_a_drawing_may_come_with_the_same_in_black_lines():
     data = ready(target="line", batch_size=8)
+    assert data.classes == [] and "2,186 pairs of images" in data.summary
     image, line = next(iter(data.train_dataloader()))
     assert image.shape == (8, 3, 64, 64) and line.shape == (8, 1, 64, 64) and line.dtype == torch.float32
     image, line = data.training[torch.tensor([7, 5])]

@@ -20,10 +20,10 @@ from lightning_gans.metrics import (
     LPIPS,
     SCORES,
     FeatureDistance,
+    Features,
     FeatureScores,
     Inception,
     PairwiseDiversity,
-    Seen,
     class_modes,
     compute_scores,
     copied_share,
@@ -35,7 +35,7 @@ from lightning_gans.metrics import (
     stacked_digits,
     two_sample_accuracy,
 )
-from lightning_gans.metrics.cache import cache_path, load_seen, save_seen
+from lightning_gans.metrics.cache import cache_path, load_features, save_features
 from lightning_gans.metrics.perceptual import lerp, path_steps, slerp, trimmed_mean
 
 INCEPTION = os.environ.get("LIGHTNING_GANS_INCEPTION", "")
@@ -118,8 +118,8 @@ def test_features_that_are_not_finite_are_refused(sets):
 
 
 def test_kid_and_the_inception_score_are_those_of_torchmetrics(sets):
-    real, fake = (Seen(rows, logits=rows[:, :4]).in_order() for rows in sets)
-    scores = compute_scores(["kid", "inception_score"], *(Seen(rows, logits=rows[:, :4]) for rows in sets))
+    real, fake = (Features(rows, logits=rows[:, :4]).in_order() for rows in sets)
+    scores = compute_scores(["kid", "inception_score"], *(Features(rows, logits=rows[:, :4]) for rows in sets))
     kid = KernelInceptionDistance(nn.Identity(), subset_size=200)  # half of the smaller set
     kid.update(real.features.double(), real=True)
     kid.update(fake.features.double(), real=False)
@@ -165,7 +165,7 @@ def test_equal_rows_are_at_no_distance():
 
 
 def test_sets_of_one_distribution_and_unequal_size_are_not_told_apart():
-    scores = compute_scores(["two_sample_accuracy"], Seen(torch.randn(2000, 5)), Seen(torch.randn(1000, 5)))
+    scores = compute_scores(["two_sample_accuracy"], Features(torch.randn(2000, 5)), Features(torch.randn(1000, 5)))
     assert scores["two_sample_accuracy"] == pytest.approx(0.5, abs=0.04)
 
 
@@ -200,7 +200,7 @@ def test_too_many_neighbors_are_refused(sets):
 
 
 def labelled(rows, classes=4):
-    return Seen(rows, logits=rows[:, :classes], label=torch.arange(len(rows)) % classes)
+    return Features(rows, logits=rows[:, :classes], label=torch.arange(len(rows)) % classes)
 
 
 @few
@@ -219,8 +219,8 @@ def test_the_classifier_accuracy_score_is_high_where_samples_teach_the_classes()
     place = nn.functional.one_hot(label, 5).float() * 6
     real, fake = place + torch.randn(300, 5), place + torch.randn(300, 5)
     name = "classifier_accuracy_score"
-    assert compute_scores([name], Seen(real, label=label), Seen(fake, label=label))[name] > 0.95
-    assert compute_scores([name], Seen(real, label=label), Seen(fake, label=label.roll(1)))[name] < 0.05
+    assert compute_scores([name], Features(real, label=label), Features(fake, label=label))[name] > 0.95
+    assert compute_scores([name], Features(real, label=label), Features(fake, label=label.roll(1)))[name] < 0.05
 
 
 def test_no_score_depends_on_the_order_or_the_random_state():
@@ -230,15 +230,15 @@ def test_no_score_depends_on_the_order_or_the_random_state():
     first = compute_scores(SCORES, real, fake)
     assert torch.equal(torch.get_rng_state(), state)
     order = torch.randperm(90)
-    shuffled = [Seen(s.features[order], s.logits[order], s.label[order]) for s in (real, fake)]
+    shuffled = [Features(s.features[order], s.logits[order], s.label[order]) for s in (real, fake)]
     assert compute_scores(SCORES, *shuffled) == pytest.approx(first, rel=1e-9)
 
 
 def test_what_a_score_lacks_is_said():
     with pytest.raises(ValueError, match="`inception_score` needs a feature network with a classifier: leave it out"):
-        compute_scores(["inception_score"], Seen(torch.randn(9, 2)), Seen(torch.randn(9, 2)))
+        compute_scores(["inception_score"], Features(torch.randn(9, 2)), Features(torch.randn(9, 2)))
     with pytest.raises(ValueError, match="A score must be one of fid, kid, .* got 'FID'."):
-        compute_scores(["FID"], Seen(torch.randn(9, 2)), Seen(torch.randn(9, 2)))
+        compute_scores(["FID"], Features(torch.randn(9, 2)), Features(torch.randn(9, 2)))
 
 
 @few
@@ -257,7 +257,7 @@ def test_the_metric_scores_images_in_any_batches():
 
 
 def test_a_collapsed_and_certain_generator_has_an_inception_score_of_1():
-    sure = Seen(torch.randn(100, 2), torch.tensor([[0.0, 1000.0]]).expand(100, 2))
+    sure = Features(torch.randn(100, 2), torch.tensor([[0.0, 1000.0]]).expand(100, 2))
     assert compute_scores(["inception_score"], sure, sure)["inception_score"] == pytest.approx(1)
 
 
@@ -380,20 +380,20 @@ def test_lpips_takes_weights_from_a_file(tmp_path):
 
 
 def test_a_cache_gives_back_what_was_saved(tmp_path):
-    seen = labelled(torch.randn(8, 5))
+    features = labelled(torch.randn(8, 5))
     path = cache_path(tmp_path, "mnist-0123", "evaluation", 8, "28px", "DigitClassifier-4567")
     assert path.name == "mnist-0123_evaluation_8_28px_DigitClassifier-4567.safetensors"
-    assert load_seen(path) is None
-    save_seen(path, seen)
-    found = load_seen(path)
-    assert all(torch.equal(getattr(found, part), getattr(seen, part)) for part in ("features", "logits", "label"))
-    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+    assert load_features(path) is None
+    save_features(path, features)
+    found = load_features(path)
+    assert all(torch.equal(getattr(found, part), getattr(features, part)) for part in ("features", "logits", "label"))
+    assert not list(tmp_path.glob("*.part"))
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "renamed", "empty"])
 def test_a_damaged_or_mismatched_cache_is_refused(tmp_path, damage):
     path = tmp_path / "a.safetensors"
-    save_seen(path, labelled(torch.randn(8, 5)))
+    save_features(path, labelled(torch.randn(8, 5)))
     content = bytearray(path.read_bytes())
     if damage == "renamed":
         path = path.rename(tmp_path / "b.safetensors")
@@ -402,4 +402,4 @@ def test_a_damaged_or_mismatched_cache_is_refused(tmp_path, damage):
         path.write_bytes({"cut": content[:-40], "flipped": content, "empty": b""}[damage])
     says = "of something else" if damage == "renamed" else "damaged"
     with pytest.raises(ValueError, match=f"The cached features .* are {says}.* delete the file"):
-        load_seen(path)
+        load_features(path)

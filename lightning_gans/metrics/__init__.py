@@ -17,5 +17,5 @@ from lightning_gans.metrics.perceptual import LPIPS as LPIPS
 from lightning_gans.metrics.perceptual import FeatureDistance as FeatureDistance
 from lightning_gans.metrics.perceptual import PairwiseDiversity as PairwiseDiversity
 from lightning_gans.metrics.scores import SCORES as SCORES
-from lightning_gans.metrics.scores import Seen as Seen
+from lightning_gans.metrics.scores import Features as Features
 from lightning_gans.metrics.scores import compute_scores as compute_scores

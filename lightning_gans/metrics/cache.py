@@ -1,44 +1,41 @@
-"""What a network saw in real images, kept in files that say what they are of."""
+"""Features of real images, kept in files that say whose they are."""
 
 import json
-import os
 from pathlib import Path
 
+from filelock import FileLock
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
-from lightning_gans.mechanics.files import hash_of
-from lightning_gans.metrics.scores import Seen
-
-
-def cache_folder(name: str | None) -> Path | None:
-    """The folder of that name; `default` is the user's folder for caches, None is none."""
-    if name == "default":
-        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lightning-gans"
-    return None if name is None else Path(name)
+from lightning_gans.mechanics.files import atomic_write, hash_of
+from lightning_gans.metrics.scores import Features
 
 
 def cache_path(folder: Path, data: str, split: str, count: int, size: str, network: str) -> Path:
-    """The file's name says data set and its fingerprint, split, number and size of images, network and its hash."""
+    """Names a file after data set and its fingerprint, split, number and size of images, network and its hash."""
     parts = (data, split, str(count), size, network)
     return folder / ("_".join(part.replace("_", "-").replace("/", "-") for part in parts) + ".safetensors")
 
 
-def save_seen(path: Path, seen: Seen) -> None:
-    """Writes a file that is whole at every moment, whichever process writes it first."""
-    tensors = _tensors(seen)
+def save_features(path: Path, features: Features) -> None:
+    """Writes the file of these features; of several runs that do so at once, one after the other."""
+    tensors = _tensors(features)
+    facts = {"of": json.dumps({"name": path.name, "hash": hash_of(tensors)})}
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    save_file(tensors, temporary, {"of": json.dumps({"name": path.name, "hash": hash_of(tensors)})})
-    os.replace(temporary, path)
+    with FileLock(f"{path}.lock"), atomic_write(path) as file:
+        file.write(save(tensors, facts))
 
 
-def load_seen(path: Path, count: int | None = None) -> Seen | None:
-    """What was saved there, of `count` images; None where nothing was.
+def load_features(path: Path, count: int | None = None) -> Features | None:
+    """Reads the features that were saved there, None where none were.
+
+    Args:
+        path: The file.
+        count: Number of images whose features are expected; None takes any number.
 
     Raises:
-        ValueError: The file is damaged, or is of something else than its name says.
+        ValueError: The file is damaged, or does not hold the features that its name says.
     """
     if not path.exists():
         return None
@@ -54,10 +51,10 @@ def load_seen(path: Path, count: int | None = None) -> Seen | None:
     if of.get("hash") != hash_of(tensors):
         raise ValueError(advice % "damaged")
     if count is not None and len(tensors["features"]) != count:
-        raise ValueError(advice % f"of {len(tensors['features'])} images for {count}")
-    return Seen(**tensors)
+        raise ValueError(advice % f"of {len(tensors['features'])} images instead of {count}")
+    return Features(**tensors)
 
 
-def _tensors(seen: Seen) -> dict[str, Tensor]:
-    parts = {"features": seen.features, "logits": seen.logits, "label": seen.label}
+def _tensors(features: Features) -> dict[str, Tensor]:
+    parts = {"features": features.features, "logits": features.logits, "label": features.label}
     return {name: value.detach().cpu().contiguous() for name, value in parts.items() if value is not None}

@@ -9,8 +9,8 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
-from lightning_gans.metrics.features import Network, Watching, feature_network, see
-from lightning_gans.metrics.scores import Seen, compute_scores, find_score
+from lightning_gans.metrics.features import Network, Watching, extract, feature_network
+from lightning_gans.metrics.scores import Features, compute_scores, find_score
 
 
 class FeatureScores(Watching, Metric):
@@ -58,7 +58,7 @@ class FeatureScores(Watching, Metric):
             real: Whether they are real, and not drawn.
             label: Their classes, for scores by class.
         """
-        features, logits = see(self.network, image)
+        features, logits = extract(self.network, image)
         for part, value in {"features": features, "logits": logits, "label": label}.items():
             if value is not None:
                 getattr(self, f"{'real' if real else 'fake'}_{part}").append(value)
@@ -67,13 +67,13 @@ class FeatureScores(Watching, Metric):
         for side in ("real", "fake"):
             if not len(getattr(self, f"{side}_features")):
                 raise ValueError(f"A score needs real images and samples: call `update` with {side} ones first.")
-        real, fake = self._seen("real"), self._seen("fake")
+        real, fake = self._features("real"), self._features("fake")
         scores = compute_scores(self.scores, real, fake)
         return {name: torch.tensor(value, dtype=torch.float64) for name, value in scores.items()}
 
-    def _seen(self, side: str) -> Seen:
+    def _features(self, side: str) -> Features:
         states = {part: getattr(self, f"{side}_{part}") for part in ("features", "logits", "label")}
-        seen = {part: dim_zero_cat(state) for part, state in states.items() if len(state)}
-        if any(len(part) != len(seen["features"]) for part in seen.values()):
+        parts = {part: dim_zero_cat(state) for part, state in states.items() if len(state)}
+        if any(len(part) != len(parts["features"]) for part in parts.values()):
             raise ValueError(f"`label` must be given with all {side} images or with none, and some updates had none.")
-        return Seen(**seen)
+        return Features(**parts)

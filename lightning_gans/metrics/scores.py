@@ -23,7 +23,7 @@ KID_SUBSETS, KID_SUBSET_SIZE, INCEPTION_SCORE_SPLITS = 100, 1000, 10
 
 
 @dataclass(frozen=True)
-class Seen:
+class Features:
     """What a network saw in a set of images, row by row.
 
     Args:
@@ -39,15 +39,15 @@ class Seen:
     def has(self, *names: str) -> bool:
         return all(getattr(self, name) is not None for name in names)
 
-    def rows(self, function: Callable[[Tensor], Tensor]) -> "Seen":
+    def rows(self, function: Callable[[Tensor], Tensor]) -> "Features":
         """The same with a function of rows applied to each part."""
         parts = {field.name: getattr(self, field.name) for field in fields(self)}
-        return Seen(**{name: function(part) for name, part in parts.items() if part is not None})
+        return Features(**{name: function(part) for name, part in parts.items() if part is not None})
 
-    def to(self, device: torch.device) -> "Seen":
+    def to(self, device: torch.device) -> "Features":
         return self.rows(lambda part: part.to(device))
 
-    def in_order(self) -> "Seen":
+    def in_order(self) -> "Features":
         """The same rows in an order that depends on what they are, not on who saw them first."""
         features = as_float64(self.features)
         weight = torch.linspace(1, 2, features.shape[1], dtype=torch.float64, device=features.device).sin()
@@ -58,12 +58,12 @@ class Seen:
 Scores = dict[str, float]
 
 
-def fid(real: Seen, fake: Seen) -> Scores:
+def fid(real: Features, fake: Features) -> Scores:
     """`fid`, the Frechet distance (Heusel et al., 2017, https://arxiv.org/abs/1706.08500)."""
     return {"fid": frechet_distance(real.features, fake.features)}
 
 
-def kid(real: Seen, fake: Seen) -> Scores:
+def kid(real: Features, fake: Features) -> Scores:
     """`kid`, the kernel distance, and `kid_std` over subsets (Binkowski et al., 2018, https://arxiv.org/abs/1801.01401)."""
     size = kid_subset_size(len(real.features), len(fake.features))
     metric = KernelInceptionDistance(nn.Identity(), subsets=KID_SUBSETS, subset_size=size, sync_on_compute=False)
@@ -78,7 +78,7 @@ def kid_subset_size(*counts: int) -> int:
     return KID_SUBSET_SIZE if min(counts) > KID_SUBSET_SIZE else max(2, min(counts) // 2)
 
 
-def inception_score(real: Seen, fake: Seen) -> Scores:
+def inception_score(real: Features, fake: Features) -> Scores:
     """`inception_score` and `_std` over splits (Salimans et al., 2016, https://arxiv.org/abs/1606.03498)."""
     assert fake.logits is not None
     metric = InceptionScore(nn.Identity(), splits=INCEPTION_SCORE_SPLITS, sync_on_compute=False)
@@ -87,7 +87,7 @@ def inception_score(real: Seen, fake: Seen) -> Scores:
     return {"inception_score": mean.item(), "inception_score_std": std.item()}
 
 
-def intra_class_fid(real: Seen, fake: Seen) -> Scores:
+def intra_class_fid(real: Features, fake: Features) -> Scores:
     """`intra_class_fid`, the mean over classes (Miyato & Koyama, 2018, https://arxiv.org/abs/1802.05637)."""
     assert real.label is not None and fake.label is not None
     classes = [int(label) for label in real.label.unique()]
@@ -97,20 +97,20 @@ def intra_class_fid(real: Seen, fake: Seen) -> Scores:
     return {"intra_class_fid": sum(parts) / len(parts)}
 
 
-def class_accuracy(real: Seen, fake: Seen) -> Scores:
+def class_accuracy(real: Features, fake: Features) -> Scores:
     """`class_accuracy`, the share of samples whose largest logit is the class that was asked for."""
     assert fake.logits is not None and fake.label is not None
     return {"class_accuracy": (fake.logits.argmax(1) == fake.label.to(fake.logits.device)).cpu().double().mean().item()}
 
 
-def class_shares(real: Seen, fake: Seen) -> Scores:
+def class_shares(real: Features, fake: Features) -> Scores:
     """`class_share_min` and `_max`, how often the rarest and the commonest class are drawn: 0 is a missing mode."""
     assert fake.logits is not None
     share = fake.logits.argmax(1).cpu().bincount(minlength=fake.logits.shape[1]).double() / len(fake.logits)
     return {"class_share_min": share.min().item(), "class_share_max": share.max().item()}
 
 
-def classifier_accuracy_score(real: Seen, fake: Seen) -> Scores:
+def classifier_accuracy_score(real: Features, fake: Features) -> Scores:
     """`classifier_accuracy_score`, the accuracy on real images of a classifier that learned from samples alone.
 
     Source: Ravuri & Vinyals, 2019, https://arxiv.org/abs/1905.10887, who train a ResNet-50 on the images; here it is a
@@ -125,7 +125,7 @@ def classifier_accuracy_score(real: Seen, fake: Seen) -> Scores:
     return {"classifier_accuracy_score": float(accuracy)}
 
 
-def _features(score: Callable[[Tensor, Tensor], Scores]) -> Callable[[Seen, Seen], Scores]:
+def _features(score: Callable[[Tensor, Tensor], Scores]) -> Callable[[Features, Features], Scores]:
     return lambda real, fake: score(real.features, fake.features)
 
 
@@ -133,10 +133,10 @@ def _features(score: Callable[[Tensor, Tensor], Scores]) -> Callable[[Seen, Seen
 class Score:
     """A score and what it needs beside the features: `logits` and `label` of the samples, `real_label`."""
 
-    compute: Callable[[Seen, Seen], Scores]
+    compute: Callable[[Features, Features], Scores]
     needs: tuple[str, ...] = ()
 
-    def possible(self, real: Seen, fake: Seen) -> bool:
+    def possible(self, real: Features, fake: Features) -> bool:
         return all(real.has("label") if need == "real_label" else fake.has(need) for need in self.needs)
 
 
@@ -154,7 +154,7 @@ SCORES = {
 }
 
 
-def compute_scores(names: Iterable[str], real: Seen, fake: Seen) -> Scores:
+def compute_scores(names: Iterable[str], real: Features, fake: Features) -> Scores:
     """The scores of these names, each a function of the sets alone: neither their order nor a random state matters.
 
     Raises:
