@@ -102,7 +102,7 @@ def close_epoch(fit_loop: dict[str, Any]) -> None:
         if batch["is_last_batch"]:
             epoch[part]["completed"] = epoch[part]["processed"]
         else:  # stopped by `max_steps`
-            epoch[part]["processed"] = epoch[part]["completed"]
+            epoch[part]["processed"] = epoch[part]["completed"] = epoch[part]["ready"] - 1
     if batch["is_last_batch"]:
         batch["current"] = dict.fromkeys(batch["current"], 0)
         batch["is_last_batch"] = False
