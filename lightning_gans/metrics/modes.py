@@ -11,6 +11,7 @@ def gaussian_modes(
     """Returns `modes_covered`, modes with at least `min_count` samples within 3 std, and `high_quality_share`.
 
     The latter is the share of samples within 3 std of any mode.
+
     Source: Metz et al., 2017, https://arxiv.org/abs/1611.02163; Srivastava et al., 2017, https://arxiv.org/abs/1705.07761.
     """
     distance, mode = torch.cdist(fake, centers, compute_mode="donot_use_mm_for_euclid_dist").min(1)
