@@ -84,7 +84,7 @@ def main() -> None:
     args, options = parser.parse_known_args()
 
     module, scores, seconds = train(args.recipe, args.runs, "adversary", options)
-    picture = draw_styles(module) if module.labelled else draw_map(module)
+    picture = draw_styles(module) if module.conditional else draw_map(module)
     args.pictures.mkdir(parents=True, exist_ok=True)
     to_pil_image(picture[:1]).save(args.pictures / f"{args.recipe}.png", optimize=True)
     plain, plain_scores, plain_seconds = train(args.recipe, args.runs, "none", options + WITHOUT)
@@ -102,7 +102,7 @@ def main() -> None:
                 "with the adversary": scores[other]["scores"],
                 "without": plain_scores[other]["scores"],
             }
-    if module.labelled:
+    if module.conditional:
         value["share of drawn digits that the classifier puts into the class told"] = {
             "with the adversary": share_of_told_digits(module),
             "without": share_of_told_digits(plain),

@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.flop_counter import FlopCounterMode
 
-from lightning_gans import CGAN, GAN, networks
+from lightning_gans import GAN, networks
 from lightning_gans.objectives import Hinge
 
 ROOT = Path(__file__).parents[1]
@@ -42,7 +42,7 @@ def module_of(recipe: str) -> tuple[Any, int, int]:
         for part in ("generator", "discriminator")
     }
     image = model["init_args"]["discriminator"]["init_args"]
-    module = {"GAN": GAN, "CGAN": CGAN}[model["class_path"]](objective=Hinge(), **parts)
+    module = GAN(objective=Hinge(), conditional=model["init_args"].get("conditional", False), **parts)
     return module, image["size"], image["channels"]
 
 

@@ -66,6 +66,7 @@ class CelebADataModule(TensorDataModule):
         self.folder = self.origin = folder
         self.decoding = Decoding(size, 3, crop)
         self.attribute = attribute
+        self.classes = [] if attribute is None else [f"not {attribute}", attribute]
         self.evaluation_split = evaluation_split
         self.download = download
         self.cache = cache
@@ -114,7 +115,6 @@ class CelebADataModule(TensorDataModule):
             return attributes
         if self.attribute not in self.attributes:
             raise ValueError(f"`attribute` must be one of {', '.join(self.attributes)}, got {self.attribute}.")
-        self.classes = [f"not {self.attribute}", self.attribute]
         return attributes[:, self.attributes.index(self.attribute)].clone()
 
 

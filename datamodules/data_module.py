@@ -158,8 +158,8 @@ def classes_in_words(data: TensorDataModule) -> str:
         return ""
     label = data.training.label
     counts = label[label >= 0].bincount(minlength=len(data.classes)).tolist()
-    names = [f"{name} {count:,}" for name, count in zip(data.classes[:NAMED], counts, strict=False)]
+    names = [f"{name}: {count:,}" for name, count in zip(data.classes[:NAMED], counts, strict=False)]
     more = [f"{len(data.classes) - NAMED:,} more"] * (len(data.classes) > NAMED)
     unlabelled = [f"{int((label < 0).sum()):,} without a label"] * bool((label < 0).any())
     plural = "class" if len(data.classes) == 1 else "classes"
-    return f" of {len(data.classes):,} {plural} ({', '.join(names + more + unlabelled)})"
+    return f" of {len(data.classes):,} {plural} ({'; '.join(names + more + unlabelled)})"

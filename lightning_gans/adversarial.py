@@ -94,14 +94,11 @@ class AdversarialModule(Variant, ABC):
         self.images_seen = 0  # training images so far, over all processes
         self.steps_taken = 0  # of the checkpoint that this came from; while training the trainer counts
         self.seed: int | None = None
-        self._losses = LossWatch()
-        self._reduce = processes.Reduction()
+        self._losses, self._reduce = LossWatch(), processes.Reduction()
         self._counted = False  # this batch, by Lightning
-        self._options: dict[str, Any] = {}  # of the optimizers, and those of the checkpoint that this came from
-        self._resumed_options: dict[str, Any] = {}
+        self._options: dict[str, Any] = {}  # of the optimizers
+        self._resumed_options: dict[str, Any] | None = None  # of the checkpoint that this fit goes on from
         check_arguments(self, regularizers)
-
-    # A variant's equations.
 
     @abstractmethod
     def discriminator_loss(self, batch: Batch) -> Terms:
@@ -110,8 +107,6 @@ class AdversarialModule(Variant, ABC):
     @abstractmethod
     def generator_loss(self, batch: Batch) -> Terms:
         """Returns the terms that the generator minimizes on this batch."""
-
-    # Who moves when.
 
     def players(self) -> dict[str, Player]:
         """Returns the players by name."""
@@ -170,7 +165,7 @@ class AdversarialModule(Variant, ABC):
             if config.scheduler.optimizer is optimizer.optimizer:
                 config.scheduler.step()
 
-    # Lightning's hooks, in the order in which they are called.
+    # Lightning's hooks, in their order.
 
     def configure_callbacks(self) -> list[Callback]:
         return [RandomState()]
@@ -180,6 +175,7 @@ class AdversarialModule(Variant, ABC):
         if stage == "fit":
             check_trainer(self, self.trainer)
             processes.leave_to_the_loop(self)
+            self._resumed_options = None
 
     def configure_optimizers(self) -> Any:
         players = self.players()
@@ -189,22 +185,24 @@ class AdversarialModule(Variant, ABC):
 
     def on_fit_start(self) -> None:
         warnings.filterwarnings("ignore", "Using ModelCheckpoint with manual optimization")  # it is meant to come after
-        if self.seed is None:
-            self.seed = self.trainer.strategy.broadcast(fresh_seed())
+        if self._resumed_options is None:  # a second fit draws anew
+            self.seed = self.trainer.strategy.broadcast(fresh_seed(self.images_seen))
         processes.take_from_first([*self.parameters(), *self.buffers()])
-        if self.trainer.ckpt_path is not None:
-            checkpoints.hold_options(self._options, self._resumed_options, self.trainer)
         self._reseed(self.current_epoch)
+
+    def on_train_start(self) -> None:
+        if self._resumed_options is not None:
+            checkpoints.hold_options(self._options, self._resumed_options, self.trainer)
 
     def on_train_epoch_start(self) -> None:
         self._reseed(self.current_epoch)
 
-    def training_step(self, batch: Batch | Tensor, batch_idx: int) -> None:
+    def training_step(self, batch: Any, batch_idx: int) -> None:
         batch = as_batch(batch)
         self._reseed(self.trainer.fit_loop.total_batch_idx, 1)
         self._counted = False
-        whole = self.whole_batch or any(regularizer.whole_batch for regularizer in self.regularizers)
-        self._reduce.begin(len(batch[0]), whole, self.trainer)
+        whole_batch = any(part.whole_batch for part in (self, *self.regularizers))
+        self._reduce.begin(len(batch[0]), whole_batch, self.trainer)
         self.images_seen += len(batch[0]) * self.trainer.world_size
         self.play(batch)
         if (every := self.trainer.log_every_n_steps) and self.due(every):  # type: ignore[attr-defined]
@@ -217,7 +215,7 @@ class AdversarialModule(Variant, ABC):
         self._losses.check()
         processes.take_from_first(b for b in self.buffers() if not b.is_floating_point())
 
-    def validation_step(self, batch: Batch | Tensor, batch_idx: int) -> dict[str, Tensor]:
+    def validation_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
         # Where processes take batches in turn, this counts them as one process would: the same samples.
         index = batch_idx * self.trainer.world_size + self.global_rank
         return self.draw(batch, mix(global_seed(), index))

@@ -120,7 +120,7 @@ class Variant(LightningModule):
                 for module, training in modes:
                     module.training = training
 
-    def draw(self, batch: Batch | Tensor, seed: int, latent: Tensor | None = None) -> dict[str, Tensor]:
+    def draw(self, batch: Any, seed: int, latent: Tensor | None = None) -> dict[str, Tensor]:
         """Returns `samples(batch)` by the averaged generator in evaluation mode.
 
         Args:

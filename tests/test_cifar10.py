@@ -68,7 +68,7 @@ def test_batches_are_read_back(folder):
     assert torch.equal(data.training.image[5], torch.from_numpy(pixels[1]).view(3, 32, 32))
     assert data.training.label[4:8].tolist() == [1, 2, 3, 4] and data.evaluation.label.tolist() == [5, 6, 7, 8]
     assert data.reference == "CIFAR-10 test, 10,000 images"
-    assert data.classes[3] == "cat" and "(airplane 1, automobile 2, bird 3, cat 4, deer 4, " in data.summary
+    assert data.classes[3] == "cat" and "(airplane: 1; automobile: 2; bird: 3; cat: 4; deer: 4; " in data.summary
 
 
 def test_the_training_images_may_be_the_reference(folder):

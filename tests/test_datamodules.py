@@ -273,7 +273,7 @@ def test_a_data_module_says_once_what_it_took(caplog):
     with caplog.at_level("INFO", "lightning.pytorch"):
         data.setup("fit"), data.setup("test")
     said = [record.message for record in caplog.records if "MNISTDataModule" in record.message]
-    digits = "0 1,001, 1 1,127, 2 991, 3 1,032, 4 980, 5 863, 6 1,014, 7 1,070, 8 944, 9 978"
+    digits = "0: 1,001; 1: 1,127; 2: 991; 3: 1,032; 4: 980; 5: 863; 6: 1,014; 7: 1,070; 8: 944; 9: 978"
     assert said == [data.summary]
     assert data.summary == (
         f"MNISTDataModule trains on 10,000 images of 10 classes ({digits}) from the package, and evaluates on the same "
@@ -283,8 +283,8 @@ def test_a_data_module_says_once_what_it_took(caplog):
 
 
 def test_images_without_a_label_are_counted_apart():
-    assert "of 10 classes (0 2, 1 2, 2 2, " in (said := ready(MNISTDataModule(num_labels=20)).summary)
-    assert "9 2, 9,980 without a label)" in said
+    assert "of 10 classes (0: 2; 1: 2; 2: 2; " in (said := ready(MNISTDataModule(num_labels=20)).summary)
+    assert "9: 2; 9,980 without a label)" in said
 
 
 def test_of_many_classes_the_first_are_named():
@@ -293,8 +293,8 @@ def test_of_many_classes_the_first_are_named():
             self.classes = [f"class {number}" for number in range(21)]
             return super().load()
 
-    assert "of 21 classes (class 0 1, class 1 1, " in (said := ready(Many()).summary)
-    assert said.endswith("class 9 1, 11 more), and evaluates on the same (21 numbers).")
+    assert "of 21 classes (class 0: 1; class 1: 1; " in (said := ready(Many()).summary)
+    assert said.endswith("class 9: 1; 11 more), and evaluates on the same (21 numbers).")
 
 
 def test_data_without_classes_are_counted():
@@ -424,7 +424,7 @@ def test_sub_folders_are_classes_by_sorted_name(tmp_path):
     assert (image[0] == 1).all()
     assert torch.equal(image[1], torch.tensor([1.0, -1.0, -1.0]).view(3, 1, 1).expand(3, 4, 4))
     assert data.training is data.evaluation and data.classes == ["ant", "zebra"]
-    assert f"2 images of 2 classes (ant 1, zebra 1) from {tmp_path}, and evaluates on the same" in data.summary
+    assert f"2 images of 2 classes (ant: 1; zebra: 1) from {tmp_path}, and evaluates on the same" in data.summary
 
 
 def test_without_sub_folders_every_label_is_zero(tmp_path):

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from tests.conftest import RECIPES, largest_difference
-from tests.two_processes import STEPS, WITH_BATCH_NORM, compare, cuts
+from tests.toys import TOYS
+from tests.two_processes import STEPS, WITH_BATCH_NORM, compare, compare_toy, cuts
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +57,22 @@ def test_two_processes_take_the_steps_of_one(pair, tmp_path, recipe, micro_batch
     assert largest_difference(states["end"], alone) < 1e-10
 
 
+@pytest.mark.parametrize("toy", TOYS)
+def test_two_processes_take_the_steps_of_one_with_a_variant_to_come(pair, tmp_path, toy):
+    _, _, states = pair(toy)
+    assert largest_difference(states["end"], compare_toy(toy, tmp_path, 1).states["end"]) < 1e-10
+
+
+@pytest.mark.parametrize("variant", ["GAN", "RelativisticGAN"])
+def test_batches_of_unequal_size_are_refused_on_both_processes(pair, variant):
+    for rank in (0, 1):
+        assert "The processes' batches must be of equal size, and were not" in pair(f"{variant}_uneven_{rank}.txt")
+
+
+def test_processes_agree_on_integer_buffers_when_they_are_scored(pair):
+    assert pair("counting", 0) == pair("counting", 1) > 0
+
+
 @pytest.mark.parametrize("recipe", WITH_BATCH_NORM)
 def test_synchronised_batch_norm_on_two_processes_is_that_of_one(pair, tmp_path, recipe):
     _, _, states = pair(f"{recipe}_synchronised")
@@ -77,8 +94,7 @@ def test_each_player_is_reduced_once_a_step(pair, recipe):
         moves = {player: STEPS for player in states["reduced"]}
         moves["generator"] //= int(states["n_critic"]["n_critic"])
         expected = [int(size) for player, size in states["reduced"].items() for _ in range(moves[player])]
-        if buffers := int(states["buffers"]["buffers"]):
-            expected += [buffers] * STEPS
+        expected += states["once"]["once"].tolist() * STEPS
         assert sorted(reduced) == sorted(expected)
 
 

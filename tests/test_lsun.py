@@ -60,7 +60,7 @@ def test_the_validation_images_may_be_the_reference(folder):
     data = ready(folder, evaluation_split="val")
     assert (len(data.training), len(data.evaluation)) == (20, 3)
     assert data.summary == (
-        f"LSUNDataModule trains on 20 images of 1 class (bedroom 20) from {folder}, and evaluates on 3 images "
+        f"LSUNDataModule trains on 20 images of 1 class (bedroom: 20) from {folder}, and evaluates on 3 images "
         f"({data.reference})."
     )
     assert len(list((folder / "cache").glob("*.pixels"))) == 2

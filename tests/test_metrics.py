@@ -1,5 +1,6 @@
 import hashlib
 import json
+import math
 from importlib.metadata import version
 from importlib.resources import files
 
@@ -9,6 +10,7 @@ import torch
 from lightning import Trainer
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from torch import nn
+from torch.overrides import TorchFunctionMode
 from torch.utils.data import DataLoader, TensorDataset
 from torchmetrics.image import FrechetInceptionDistance, InceptionScore, KernelInceptionDistance
 
@@ -16,7 +18,7 @@ from lightning_gans.callbacks import GenerativeMetrics
 from lightning_gans.callbacks.scores.score_card import append_entry
 from lightning_gans.metrics.digits import WEIGHTS, DigitClassifier
 from lightning_gans.metrics.features import as_8_bit
-from lightning_gans.metrics.scores import SEED, Features, compute_scores
+from lightning_gans.metrics.scores import SCORES, SEED, Features, compute_scores
 from lightning_gans.variant import Variant
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Lightning's advice about workers, loggers and checkpoint folders
@@ -362,3 +364,23 @@ def test_the_checkpoint_with_the_lowest_fid_is_kept(trainer, digits, tmp_path, e
     assert list(found) == [3, 6, 9, 12] and min(found, key=found.get) == 9
     assert best.best_model_path == str(tmp_path / "step=9.ckpt")
     assert best.best_model_score.item() == pytest.approx(found[9])
+
+
+class Deterministic(TorchFunctionMode):
+    """Refuses the functions without gradients that torch refuses on a GPU under `deterministic=True`."""
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        name = getattr(func, "__name__", "")
+        with_indices = name in ("median", "nanmedian") and len(args) + len(kwargs) > 1
+        weighted = name == "bincount" and (len(args) > 1 or kwargs.get("weights") is not None)
+        if name in ("kthvalue", "histc", "put_", "nll_loss", "cross_entropy") or with_indices or weighted:
+            raise RuntimeError(f"{name} does not have a deterministic implementation")
+        return func(*args, **kwargs)
+
+
+@pytest.mark.parametrize("name", SCORES)
+def test_no_score_needs_what_torch_refuses_under_deterministic(name):
+    real, fake = (Features(torch.randn(60, 8), logits=torch.randn(60, 3), label=torch.arange(60) % 3) for _ in range(2))
+    with Deterministic():
+        assert all(math.isfinite(score) for score in compute_scores([name], real, fake).values())

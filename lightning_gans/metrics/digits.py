@@ -12,7 +12,7 @@ WEIGHTS = Path(__file__).with_name("digits.safetensors")
 
 
 class DigitClassifier(nn.Module):
-    """Convolutional classifier of digits whose 128 features play the part of Inception's for MNIST.
+    """Convolutional classifier of digits whose 128 features are used instead of Inception's for MNIST.
 
     `pretrained()` loads the shipped weights, which `benchmarks/train_digit_classifier.py` made. Scores in its features
     compare generators of digits with each other, never with scores in Inception's features.
@@ -44,7 +44,7 @@ class DigitClassifier(nn.Module):
 
     @classmethod
     def pretrained(cls) -> "DigitClassifier":
-        """The shipped network, frozen and in eval mode; `weights_hash` starts its weights file's SHA-256."""
+        """Loads the shipped network, frozen and in eval mode; `weights_hash` starts the SHA-256 of the file."""
         with torch.random.fork_rng(devices=[]):  # a score must not change what is trained
             network = cls()
         network.load_state_dict(load_file(WEIGHTS))
@@ -52,7 +52,7 @@ class DigitClassifier(nn.Module):
         return network.requires_grad_(False).eval()
 
     def features(self, image: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b 128"]:
-        """Activations before the last layer, of digits in [-1, 1] at 28x28, or at 32x32 with 2 pixels of border."""
+        """Returns the last layer's input, for digits in [-1, 1] of 28x28, or 32x32 with 2 pixels of border."""
         if image.shape[1:] not in ((1, 28, 28), (1, 32, 32)):
             raise ValueError(f"`image` must be (b, 1, 28, 28) or (b, 1, 32, 32), got {tuple(image.shape)}.")
         border = (image.shape[-1] - 28) // 2
@@ -61,7 +61,7 @@ class DigitClassifier(nn.Module):
     def features_and_logits(
         self, image: Float[Tensor, "b 1 h w"]
     ) -> tuple[Float[Tensor, "b 128"], Float[Tensor, "b 10"]]:
-        """Both from one pass."""
+        """Returns both from one pass."""
         features = self.features(image)
         return features, self.head(features)
 

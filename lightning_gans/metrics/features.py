@@ -1,4 +1,4 @@
-"""The networks that see images for a score."""
+"""Feature networks, and the features that they extract from images for a score."""
 
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,11 @@ from lightning_gans.metrics.digits import DigitClassifier
 class Inception(nn.Module):
     """The Inception network of published scores (Szegedy et al., 2015, https://arxiv.org/abs/1512.00567).
 
-    It is TensorFlow's of December 2015, with its way of resizing, as torch-fidelity has it: scores in its features are
-    those of papers, if data, sample count and file format are too. Grey images are shown in three equal channels.
+    It is TensorFlow's of December 2015, with TensorFlow's way of resizing, from torch-fidelity. Its scores compare with
+    those of papers if data, number of samples and file format are the same. Grey images get three equal channels.
 
     Args:
-        layer: Size of the features: 64, 192, 768 or 2048; papers have 2048.
+        layer: Size of the features: 64, 192, 768 or 2048; papers take 2048.
         weights: File of the weights in torch-fidelity's form; null downloads it once.
     """
 
@@ -52,7 +52,7 @@ class Inception(nn.Module):
         return "299 px, bilinear as in TensorFlow 1"
 
     def features_and_logits(self, image: Float[Tensor, "b c h w"]) -> tuple[Float[Tensor, "b k"], Tensor | None]:
-        """Features and, where the file has the classifier, logits of 1008 classes without their bias."""
+        """Returns features and, if the file has the classifier, logits of 1008 classes without their bias."""
         if image.shape[1] not in (1, 3):
             raise ValueError(f"`image` must have 1 or 3 channels for Inception, got {image.shape[1]}.")
         pixels = image.add(1).mul(127.5).round().clamp(0, 255).byte().expand(-1, 3, -1, -1)
@@ -67,7 +67,7 @@ Network = str | nn.Module
 
 
 def feature_network(features: Network) -> nn.Module:
-    """`digits`, `inception` or a module, frozen and in evaluation mode."""
+    """Returns the network for `digits`, `inception` or a module, frozen and in evaluation mode."""
     if isinstance(features, nn.Module):
         network = features
     elif features == "digits":
@@ -81,7 +81,7 @@ def feature_network(features: Network) -> nn.Module:
 
 @torch.no_grad()
 def extract(network: nn.Module, image: Float[Tensor, "b c h w"]) -> tuple[Float[Tensor, "b k"], Tensor | None]:
-    """Features of images as 8 bits would store them and, where the network has them, logits; in float32."""
+    """Returns float32 features of images as 8 bits would store them and, if the network has a classifier, logits."""
     with torch.autocast(image.device.type, enabled=False):
         both: Any = getattr(network, "features_and_logits", None)
         image = as_8_bit(image)
@@ -89,17 +89,17 @@ def extract(network: nn.Module, image: Float[Tensor, "b c h w"]) -> tuple[Float[
 
 
 def as_8_bit(image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-    """The float32 image in [-1, 1] that is left after saving and loading it with 8 bits per channel."""
+    """Rounds an image in [-1, 1] to float32 values that 8 bits per channel can store."""
     return ((image.float() + 1) * 127.5).round().clamp(0, 255) / 127.5 - 1
 
 
 def fingerprint(network: nn.Module) -> str:
-    """The network's `weights_hash` where it has one, else the start of the SHA-256 of its state."""
+    """Returns the network's `weights_hash` if it has one, otherwise the start of the SHA-256 of its state."""
     return getattr(network, "weights_hash", None) or hash_of(network.state_dict())
 
 
 class Watching(nn.Module):
-    """Base of what watches with a feature network, which stays in evaluation mode."""
+    """Base of modules with a feature network, which stays in evaluation mode."""
 
     network: nn.Module
 

@@ -1,9 +1,9 @@
-"""Scores are computed in float64, wherever the features were."""
+"""The precision of scores, whatever that of the features."""
 
 from jaxtyping import Float, Float64
 from torch import Tensor
 
 
 def as_float64(values: Float[Tensor, "..."]) -> Float64[Tensor, "..."]:
-    """On the same device, or on the CPU where the device has no float64."""
+    """Returns the values in float64 on the same device, or on the CPU if the device has no float64."""
     return (values.cpu() if values.device.type == "mps" else values).double()

@@ -11,11 +11,11 @@ from torch import Tensor
 from lightning_gans.metrics.float64 import as_float64
 
 SMALLEST = 1e-12
-"""Eigenvalue of a product of covariances, over the largest; below it one of them counts as singular."""
+"""Smallest eigenvalue of a product of covariances, over the largest; below it one of them counts as singular."""
 
 
 def frechet_distance(real: Float[Tensor, "n k"], fake: Float[Tensor, "m k"]) -> float:
-    """Distance between two normal distributions with the sets' means and covariances.
+    """Returns the distance of two normal distributions with the means and covariances of the sets.
 
     Source: Heusel et al., 2017, https://arxiv.org/abs/1706.08500.
 
@@ -55,7 +55,7 @@ def frechet_distance_of_moments(
     fake_mean: Float[Tensor, " k"],
     fake_covariance: Float[Tensor, "k k"],
 ) -> float:
-    """The same of given means and covariances, which may be singular."""
+    """Returns the Frechet distance of means and covariances; these may be singular."""
     means = as_float64(real_mean) - as_float64(fake_mean)
     covariances = as_float64(real_covariance), as_float64(fake_covariance)
     traces = sum(covariance.trace() for covariance in covariances)
@@ -63,7 +63,7 @@ def frechet_distance_of_moments(
 
 
 def _sum_of_singular_values(product: Float[Tensor, "n m"]) -> Float[Tensor, ""]:
-    """Of a product of centred factors, whose smallest singular value is 0."""
+    """Returns the sum of the singular values of a product of centred factors; the smallest of them is 0."""
     squares = product @ product.T if len(product) <= product.shape[1] else product.T @ product
     values = torch.linalg.eigvalsh(squares)[1:]
     if values[0] > SMALLEST * values[-1]:
@@ -72,12 +72,12 @@ def _sum_of_singular_values(product: Float[Tensor, "n m"]) -> Float[Tensor, ""]:
 
 
 def covariance(rows: Float[Tensor, "n k"]) -> Float[Tensor, "k k"]:
-    """Unbiased, as a matrix also of one feature."""
+    """Returns the unbiased covariance, also of one feature as a matrix."""
     return rows.T.cov().view(rows.shape[1], rows.shape[1])
 
 
 def _trace_of_root(one: Float[Tensor, "k k"], two: Float[Tensor, "k k"]) -> float:
-    """tr (C_1 C_2)^(1/2)."""
+    """Returns tr (C_1 C_2)^(1/2)."""
     try:
         values = eigh(one.cpu().numpy(), two.cpu().numpy(), type=2, eigvals_only=True, driver="gv")  # of C_1 C_2
     except LinAlgError:  # C_2 is not positive definite
@@ -89,7 +89,7 @@ def _trace_of_root(one: Float[Tensor, "k k"], two: Float[Tensor, "k k"]) -> floa
 
 
 def _factor(covariance: Float[Tensor, "k k"]) -> Float[Tensor, "r k"]:
-    """F with C = F^T F and as many rows as C has rank."""
+    """Returns F with C = F^T F, which has as many rows as the rank of C."""
     values, vectors = torch.linalg.eigh(covariance)
     kept = values > len(values) * torch.finfo(values.dtype).eps * values.max()
     return (vectors[:, kept] * values[kept].sqrt()).T

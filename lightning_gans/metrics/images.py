@@ -1,4 +1,4 @@
-"""What can be said of images without a network."""
+"""Statistics of images that need no network."""
 
 import torch
 from jaxtyping import Float, Int64
@@ -7,7 +7,7 @@ from torch.nn.functional import conv2d
 
 
 def image_statistics(image: Float[Tensor, "b c h w"]) -> dict[str, Float[Tensor, " b"]]:
-    """`brightness`, `contrast` and `sharpness` of each image in [-1, 1], of its grey values from 0 to 1.
+    """Returns `brightness`, `contrast` and `sharpness` of each image in [-1, 1], from grey values of 0 to 1.
 
     They are the mean, the standard deviation, and the standard deviation of the Laplacian.
     """
@@ -22,7 +22,7 @@ def image_statistics(image: Float[Tensor, "b c h w"]) -> dict[str, Float[Tensor,
 
 
 def within_class_diversity(features: Float[Tensor, "n k"], label: Int64[Tensor, " n"]) -> float:
-    """Mean squared distance in features between two images of the same class, averaged over images."""
+    """Returns the mean squared distance in features between two images of the same class, averaged over images."""
     spread = features.new_zeros(())
     for members in (features[label == c] for c in label.unique()):
         if len(members) > 1:  # twice the variance is the mean squared distance of two

@@ -1,4 +1,4 @@
-"""How many modes samples cover."""
+"""Scores of the modes that samples cover."""
 
 import torch
 from jaxtyping import Float, Int64
@@ -8,7 +8,9 @@ from torch import Tensor
 def gaussian_modes(
     fake: Float[Tensor, "n 2"], centers: Float[Tensor, "k 2"], std: float, min_count: int = 1
 ) -> dict[str, float]:
-    """`modes_covered`, the modes with at least `min_count` samples within 3 std, and `high_quality_share` within any.
+    """Returns `modes_covered`, modes with at least `min_count` samples within 3 std, and `high_quality_share`.
+
+    The latter is the share of samples within 3 std of any mode.
 
     Source: Metz et al., 2017, https://arxiv.org/abs/1611.02163; Srivastava et al., 2017, https://arxiv.org/abs/1705.07761.
     """
@@ -19,9 +21,9 @@ def gaussian_modes(
 
 
 def class_modes(label: Int64[Tensor, " n"], num_modes: int) -> dict[str, float]:
-    """`modes_covered` and `mode_divergence`, in nats, of samples whose modes a classifier told.
+    """Returns `modes_covered` and `mode_divergence`, in nats, from the modes that a classifier recognized.
 
-    The divergence is KL(samples || uniform), 0 where all modes are equally frequent. For Stacked MNIST (Metz et al.,
+    The divergence is KL(samples || uniform), 0 if all modes are equally frequent. For Stacked MNIST (Metz et al.,
     2017, https://arxiv.org/abs/1611.02163) there are 1,000 modes, see `stacked_digits`.
     """
     share = label.cpu().bincount(minlength=num_modes).double() / len(label)
@@ -33,6 +35,6 @@ def class_modes(label: Int64[Tensor, " n"], num_modes: int) -> dict[str, float]:
 
 
 def stacked_digits(image: Float[Tensor, "b 3 h w"], classifier: torch.nn.Module) -> Int64[Tensor, " b"]:
-    """The number, 0 to 999, whose digits the channels of an image of Stacked MNIST show."""
+    """Reads the number, 0 to 999, whose digits are the channels of an image of Stacked MNIST."""
     digits = classifier(image.flatten(0, 1)[:, None]).argmax(1).view(-1, 3)
     return digits @ torch.tensor([100, 10, 1], device=digits.device)

@@ -13,15 +13,16 @@ ROUNDING = 1e-9  # of distances that are equal
 
 
 def precision_recall(real: Float[Tensor, "n k"], fake: Float[Tensor, "m k"], neighbors: int = 3) -> dict[str, float]:
-    """Improved precision and recall (Kynkaanniemi et al., 2019, https://arxiv.org/abs/1904.06991).
+    """Computes improved precision and recall (Kynkaanniemi et al., 2019, https://arxiv.org/abs/1904.06991).
 
-    `precision` is the share of samples that lie within a ball around some real image, as far as its k-th nearest real
-    neighbour, and says how good they are; `recall` is the same with the sets swapped, and says how diverse they are.
+    Around each real image is a ball that reaches to its k-th nearest real neighbour. `precision` is the share of
+    samples that lie within any of these balls, and says how good they are. `recall` is the share of real images within
+    the balls around samples, and says how diverse these are.
 
     Args:
         real: Features of real images.
         fake: Features of samples.
-        neighbors: k; the paper has 3.
+        neighbors: k; the paper takes 3.
     """
     real, fake = as_float64(real), as_float64(fake)
     within_real = _within_any_ball(real, fake, neighbors)
@@ -30,15 +31,16 @@ def precision_recall(real: Float[Tensor, "n k"], fake: Float[Tensor, "m k"], nei
 
 
 def density_coverage(real: Float[Tensor, "n k"], fake: Float[Tensor, "m k"], neighbors: int = 5) -> dict[str, float]:
-    """Density and coverage (Naeem et al., 2020, https://arxiv.org/abs/2002.09797).
+    """Computes density and coverage (Naeem et al., 2020, https://arxiv.org/abs/2002.09797).
 
-    `density` counts in how many balls around real images a sample lies, over k, on average, and passes 1 where samples
-    keep to where real images are dense; `coverage` is the share of real images whose ball holds a sample.
+    Around each real image is a ball that reaches to its k-th nearest real neighbour. `density` is the mean number of
+    balls that a sample lies in, over k; it is above 1 if samples keep to regions with many real images. `coverage` is
+    the share of real images with a sample in their ball.
 
     Args:
         real: Features of real images.
         fake: Features of samples.
-        neighbors: k; the paper has 5.
+        neighbors: k; the paper takes 5.
     """
     real, fake = as_float64(real), as_float64(fake)
     hits, covered = 0, 0
@@ -50,12 +52,11 @@ def density_coverage(real: Float[Tensor, "n k"], fake: Float[Tensor, "m k"], nei
 
 
 def two_sample_accuracy(real: Float[Tensor, "n k"], fake: Float[Tensor, "m k"]) -> dict[str, float]:
-    """Leave-one-out accuracy of a 1-nearest-neighbour classifier of real against fake.
+    """Computes the leave-one-out accuracy of a 1-nearest-neighbour classifier of real against fake.
 
     Source: Lopez-Paz & Oquab, 2017, https://arxiv.org/abs/1610.06545; Xu et al., 2018, https://arxiv.org/abs/1806.07755.
     0.5 says that the sets cannot be told apart, 1 that they are far from each other, 0 that each sample is a copy of a
-    real image. Of the larger set as many rows are taken as the
-    smaller one has.
+    real image. If the sets are unequal, only as many rows of the larger one are taken as the smaller one has.
     """
     count = min(len(real), len(fake))
     real, fake = (as_float64(rows)[_some(len(rows), count)] for rows in (real, fake))
@@ -72,15 +73,15 @@ def two_sample_accuracy(real: Float[Tensor, "n k"], fake: Float[Tensor, "m k"]) 
 def copied_share(
     training: Float[Tensor, "n k"], fake: Float[Tensor, "m k"], held_out: Float[Tensor, "l k"] | None = None
 ) -> float:
-    """The share of samples that are nearer to a training image than 99 % of images are that were not trained on.
+    """Returns the share of samples nearer to a training image than 99 % of the images that were not trained on.
 
-    About 0.01 for a generator that draws new images as the data does, 1 for one that only repeats its training images.
+    It is about 0.01 for a generator that draws new images as the data does, and 1 for one that only repeats its
+    training images.
 
     Args:
         training: Features of training images.
         fake: Features of samples.
-        held_out: Features of other real images; without them each training image stands for one, of which the others
-            are the training images.
+        held_out: Features of other real images; without them each training image is held out in its turn.
     """
     training, fake = as_float64(training), as_float64(fake)
     others = (
@@ -94,12 +95,12 @@ def copied_share(
 def nearest(
     queries: Float[Tensor, "n k"], points: Float[Tensor, "m k"], own: Int64[Tensor, " n"] | None = None
 ) -> tuple[Float[Tensor, " n"], Int64[Tensor, " n"]]:
-    """Distance and index of the point nearest to each query.
+    """Returns distance and index of the point nearest to each query.
 
     Args:
-        queries: Where from.
-        points: Where to.
-        own: The index of the point that each query is itself, and which is not its neighbour.
+        queries: Points whose nearest neighbours are asked for.
+        points: Points among which these are.
+        own: The index of each query among the points, if it is one of them; it is not its own neighbour.
     """
     center = points.mean(0)  # keeps small differences between small numbers
     queries, points = queries - center, points - center
@@ -119,7 +120,7 @@ def nearest(
 def _balls(
     centers: Float[Tensor, "n k"], points: Float[Tensor, "m k"], neighbors: int
 ) -> Iterator[tuple[Float[Tensor, " b"], Float[Tensor, "b m"]]]:
-    """For each block of centres the distances to their k-th nearest other centre, and to all points."""
+    """Yields, for each block of centres, the distances to their k-th nearest other centre and to all points."""
     if not 1 <= neighbors < len(centers):
         raise ValueError(
             f"`neighbors` must be at least 1 and less than the number of images, got {neighbors} for {len(centers)}."
@@ -127,12 +128,13 @@ def _balls(
     middle = centers.mean(0)  # keeps small differences between small numbers
     centers, points = centers - middle, points - middle
     for block in centers.split(BLOCK):
-        radius = _distances(block, centers).kthvalue(neighbors + 1, dim=1).values  # each is its own nearest
+        # Each centre is its own nearest. Not `kthvalue`, which torch refuses on a GPU under `deterministic=True`.
+        radius = _distances(block, centers).topk(neighbors + 1, dim=1, largest=False).values[:, -1]
         yield radius, _distances(block, points)
 
 
 def _distances(block: Float[Tensor, "b k"], points: Float[Tensor, "m k"]) -> Float[Tensor, "b m"]:
-    """Euclidean distances; what rounding leaves between equal rows is 0."""
+    """Returns Euclidean distances; those between equal rows are 0, without rounding."""
     norms = block.square().sum(1)[:, None] + points.square().sum(1)
     squares = torch.addmm(norms, block, points.T, alpha=-2)
     return squares.masked_fill_(squares < 1e-13 * norms, 0).sqrt_()
@@ -146,7 +148,7 @@ def _within_any_ball(centers: Float[Tensor, "n k"], points: Float[Tensor, "m k"]
 
 
 def _some(length: int, count: int) -> Int64[Tensor, " count"]:
-    """Places of `count` rows out of `length`, always the same."""
+    """Returns the places of `count` rows out of `length`, always the same."""
     return torch.randperm(length, generator=torch.Generator().manual_seed(0))[:count]
 
 

@@ -1,4 +1,4 @@
-"""Distances between images as a network sees them, and what is made of them."""
+"""Distances between images in the features of a network, and scores from such distances."""
 
 from collections.abc import Callable
 from typing import Any
@@ -81,7 +81,7 @@ class PairwiseDiversity(Metric):
     Source: Zhu et al., 2017, https://arxiv.org/abs/1711.11586. 0 says that the latent changes nothing.
 
     Args:
-        distance: Of two image batches, (b,): `LPIPS()` or `FeatureDistance(...)`.
+        distance: Distance (b,) of two image batches: `LPIPS()` or `FeatureDistance(...)`.
         kwargs: See `torchmetrics.Metric`.
     """
 
@@ -113,16 +113,16 @@ def path_steps(
     interpolate: Callable[[Tensor, Tensor, Tensor], Tensor],
     epsilon: float = 1e-4,
 ) -> Float[Tensor, " b"]:
-    """The distances whose mean is the perceptual path length (Karras et al., 2019, https://arxiv.org/abs/1812.04948).
+    """Returns distances whose mean is the perceptual path length (Karras et al., 2019, https://arxiv.org/abs/1812.04948).
 
         d(G(path(t)), G(path(t + epsilon))) / epsilon^2
 
     Args:
         generate: Maps latents to images.
-        start: Latents where paths begin.
-        end: Latents where they end.
+        start: Latents at the start of paths.
+        end: Latents at their end.
         place: t of each path, from 0 to 1.
-        distance: Of two image batches, (b,).
+        distance: Distance (b,) of two image batches.
         interpolate: Maps start, end and place to latents, such as `slerp`.
         epsilon: Length of a step.
     """
@@ -132,19 +132,19 @@ def path_steps(
 
 
 def trimmed_mean(values: Float[Tensor, " n"], share: float = 0.01) -> float:
-    """The mean without the smallest and the largest `share`, as in StyleGAN's code."""
+    """Returns the mean without the smallest and the largest `share`, as in StyleGAN's code."""
     values = as_float64(values)
     low, high = values.quantile(share, interpolation="lower"), values.quantile(1 - share, interpolation="higher")
     return values[(values >= low) & (values <= high)].mean().item()
 
 
 def lerp(start: Float[Tensor, "b z"], end: Float[Tensor, "b z"], place: Float[Tensor, " b"]) -> Float[Tensor, "b z"]:
-    """Straight line: `start` at 0, `end` at 1."""
+    """Returns points of a straight line: `start` at 0, `end` at 1."""
     return torch.lerp(full_precision(start), full_precision(end), full_precision(place)[:, None].to(start.device))
 
 
 def slerp(start: Float[Tensor, "b z"], end: Float[Tensor, "b z"], place: Float[Tensor, " b"]) -> Float[Tensor, "b z"]:
-    """Great circle between directions, with lengths between those of the ends (White, 2016, arXiv:1609.04468)."""
+    """Returns points of a great circle, with lengths between both ends' (White, 2016, https://arxiv.org/abs/1609.04468)."""
     start, end = full_precision(start), full_precision(end)  # a step is far below what 8 bits tell apart
     place = place[:, None].to(start)
     lengths = start.norm(dim=1, keepdim=True), end.norm(dim=1, keepdim=True)

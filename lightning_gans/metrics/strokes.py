@@ -1,4 +1,4 @@
-"""What can be measured of an image of bright strokes on black, such as a digit."""
+"""Measures of images of bright strokes on black, such as digits."""
 
 from collections.abc import Callable
 from importlib import import_module
@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 def slant(image: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
-    """How far strokes lean to the right, in pixels per pixel of height, from their second moments."""
+    """Measures the lean of strokes to the right, in pixels per pixel of height, from their second moments."""
     ink = (image.mean(1) + 1) / 2
     y, x = (torch.arange(size, device=image.device).to(image) for size in ink.shape[1:])
     y, x = y[:, None], x[None, :]
@@ -20,7 +20,7 @@ def slant(image: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
 
 
 def thickness(image: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
-    """Mean width of strokes in pixels: twice their area over the length of their outline."""
+    """Measures the mean width of strokes in pixels: twice their area over the length of their outline."""
     ink = torch.nn.functional.pad((image.mean(1) + 1) / 2, (1, 1, 1, 1))
     dx, dy = ink[:, :-1, 1:] - ink[:, :-1, :-1], ink[:, 1:, :-1] - ink[:, :-1, :-1]
     outline = (dx.square() + dy.square()).sqrt().sum((1, 2))
@@ -28,7 +28,7 @@ def thickness(image: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
 
 
 def measure(name: str) -> Callable[[Tensor], Tensor]:
-    """`slant`, `thickness`, or any function of images by its path, such as `package.module.function`."""
+    """Finds `slant`, `thickness`, or any function of images by its path, such as `package.module.function`."""
     module, _, function = name.rpartition(".")
     known = {"slant": slant, "thickness": thickness}
     try:
