@@ -78,15 +78,8 @@ CALLBACKS = {
     "TrainingHealth": partial(callbacks.TrainingHealth, every_kimg=0.008, warmup_kimg=0.0),
     "TruncationSweep": partial(callbacks.TruncationSweep, (0.5, 1.0), FEATURES, num_images=2),
 }
-FOR_ALL = {
-    "NewestCheckpoint",
-    "ProgressBar",
-    "Report",
-    "SampleGrid",
-    "SampleWriter",
-    "TrainingHealth",
-    "GenerativeMetrics",
-}
+LOOKS = {"Report", "SampleGrid", "SampleWriter", "TrainingHealth", "GenerativeMetrics"}
+FOR_ALL = LOOKS | {"NewestCheckpoint", "ProgressBar"}
 FOR_LATENTS = {"LatentInterpolation", "TruncationSweep"}
 DRAW_FROM_LATENTS = {"paired", "conditional_wgan_gp"}
 
