@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from lightning.pytorch.core.mixins.hparams_mixin import _given_hyperparameters
 from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -50,9 +51,9 @@ def keeps_arguments(init: Callable[..., None]) -> Callable[..., None]:
 
 def save_arguments(module: Any, given: dict[str, Any]) -> None:
     """Saves arguments as hyper-parameters: all of the command line's, of others those that a checkpoint can hold."""
-    module.save_hyperparameters({})
     module.live_arguments = []
-    if "_instantiator" in module.hparams:
+    if _given_hyperparameters.get() is not None:  # those of the command line
+        module.save_hyperparameters()
         return
     plain = {name: value for name, value in given.items() if is_plain(value)}
     module.save_hyperparameters(plain)
