@@ -20,7 +20,7 @@ import lightning_gans.callbacks
 import lightning_gans.datamodules
 import lightning_gans.models
 import lightning_gans.networks  # noqa: F401  importing a class lets a config name it without its path
-from lightning_gans.callbacks import Scorer
+from lightning_gans.callbacks.scores.scorer import Scorer
 from lightning_gans.mechanics.messages import nearest, own_error, usage_message
 from lightning_gans.mechanics.precision import fast_precision
 

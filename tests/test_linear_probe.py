@@ -175,7 +175,7 @@ class Pair(nn.Module):
 @pytest.mark.parametrize(
     ("conditional", "space", "sentence"),
     [
-        (True, "discriminator", "`spaces` must be methods of GAN that map images .* and discriminator is neither: "),
+        (True, "discriminator", "`spaces` of `LinearProbe` must be methods of GAN .* and discriminator is neither: "),
         (False, "encode", "`LinearProbe` needs a variant that has a method `encode`, which GAN does not: leave it out"),
     ],
 )

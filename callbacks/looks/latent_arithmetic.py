@@ -11,6 +11,7 @@ from lightning import Trainer
 from PIL import Image
 from torch import Tensor
 
+from lightning_gans.callbacks.drawn import looking
 from lightning_gans.callbacks.looks.first_batch import CHUNK, FirstBatchScorer, images_of, latents, rows_of
 from lightning_gans.callbacks.pictures import across, caption, down, mosaic
 from lightning_gans.callbacks.run_folder import save_picture
@@ -179,7 +180,8 @@ class LatentArithmetic(FirstBatchScorer):
         seen = [torch.empty(0, 5, device=module.device)]
         for index in dealt(len(latent), CHUNK, trainer):
             image = draw(module, batch, latent[index.to(latent.device)], mix(seed, int(index[0])))
-            first, logits = extract(self.classifier, image)
+            with looking("LatentArithmetic", self.classifier):
+                first, logits = extract(self.classifier, image)
             sure, digit = (first if logits is None else logits).softmax(1).max(1)
             columns = [index.to(image.device), torch.where(sure >= self.confidence, digit, -1)]
             for group in self.groups.values():

@@ -7,9 +7,11 @@ from typing import Any, Literal
 import torch
 from jaxtyping import Float
 from lightning import Trainer
+from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
+from lightning_gans.callbacks.drawn import looking, reason
 from lightning_gans.callbacks.looks.first_batch import CHUNK, FirstBatchScorer, images_of, latents, rows_of
 from lightning_gans.callbacks.pictures import mosaic
 from lightning_gans.callbacks.run_folder import save_picture
@@ -121,7 +123,8 @@ class LatentInterpolation(FirstBatchScorer):
         with seeded(mix(seed, 3), module.device):
             place = torch.rand(len(index), device=module.device)
         generate = partial(images_of, module, rows_of(batch, index), seed)
-        return path_steps(generate, start, end, place, self.distance, PATHS[self.path], self.epsilon)
+        with looking("LatentInterpolation", self.distance):
+            return path_steps(generate, start, end, place, self.distance, PATHS[self.path], self.epsilon)
 
     def _largest_steps(self, module: Any, batch: Batch, index: Tensor) -> Float[Tensor, " n"]:
         start, end, seed = self._ends(module, index, 2)
@@ -142,7 +145,14 @@ class LatentInterpolation(FirstBatchScorer):
         if classes := classes_told(module, rows):
             walk = between_classes(classes).to(start)
             told = [[rows[0], shares.expand(len(index), -1), *rows[2:]] for shares in walk]
-            frames = [images_of(module, part, seed, start) for part in told]
+            try:
+                frames = [images_of(module, part, seed, start) for part in told]
+            except (TypeError, ValueError, RuntimeError) as error:
+                rank_zero_warn(
+                    f"`LatentInterpolation` leaves out the picture of classes, since the generator of "
+                    f"{type(module).__name__} takes no shares of classes (b, {classes}): {reason(error)}"
+                )
+                return
             picture = mosaic(torch.stack(frames, dim=1).flatten(0, 1), len(frames))
             save_picture(picture, "interpolation_classes", trainer)
 

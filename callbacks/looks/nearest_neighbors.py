@@ -8,6 +8,7 @@ from jaxtyping import Float, Int64
 from lightning import Trainer
 from torch import Tensor, nn
 
+from lightning_gans.callbacks.drawn import looking
 from lightning_gans.callbacks.looks.first_batch import FirstBatchScorer
 from lightning_gans.callbacks.pictures import across, caption, down, mosaic
 from lightning_gans.callbacks.run_folder import save_picture
@@ -68,7 +69,8 @@ class NearestNeighbours(FirstBatchScorer):
         self._features: list[Tensor] = []
 
     def add(self, stage: str, trainer: Any, pl_module: Any, outputs: Any, batch: Batch, index: int) -> None:
-        self._features.append(extract(self.network, outputs["fake"])[0])
+        with looking("NearestNeighbours", self.network):
+            self._features.append(extract(self.network, outputs["fake"])[0])
         if index == 0:
             self._first = [outputs["fake"][: self.num_samples].float()]
 

@@ -8,7 +8,7 @@ from lightning import Trainer
 from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from torch import Tensor, nn
 
-from lightning_gans.callbacks.drawn import fake_images
+from lightning_gans.callbacks.drawn import fake_images, looking
 from lightning_gans.callbacks.intervals import batches_of
 from lightning_gans.callbacks.scores.real_features import RealFeatures
 from lightning_gans.callbacks.scores.scorer import Scored, Scorer
@@ -120,7 +120,8 @@ class GenerativeMetrics(Scorer):
         self.real.begin(stage, trainer, pl_module)
 
     def add(self, stage: str, trainer: Any, pl_module: Any, outputs: Any, batch: Batch, index: int) -> None:
-        features, logits = extract(self.network, outputs["fake"])
+        with looking("GenerativeMetrics", self.network):
+            features, logits = extract(self.network, outputs["fake"])
         parts = {"features": features, "logits": logits, "label": outputs.get("label")}
         if self.distance is not None:
             other = pl_module.draw(batch, mix(global_seed(), index, 1))["fake"]

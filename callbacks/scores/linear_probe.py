@@ -13,6 +13,7 @@ from sklearn.svm import LinearSVC
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_max_pool2d
 
+from lightning_gans.callbacks.drawn import reason
 from lightning_gans.callbacks.scores.scorer import Scored, Scorer
 from lightning_gans.callbacks.scores.training_images import (
     Encode,
@@ -78,8 +79,9 @@ class LinearProbe(Scorer):
                 encoder(pl_module, space)(pair)
             except Exception as error:  # whatever a network says to an input that it is not made for
                 raise ValueError(
-                    f"`spaces` must be methods of {type(pl_module).__name__} that map images to features, or "
-                    f"`discriminator` where it judges images alone, and {space} is neither: {error}"
+                    f"`spaces` of `LinearProbe` must be methods of {type(pl_module).__name__} that map images to "
+                    f"features, or `discriminator` where it judges images alone, and {space} is neither: "
+                    f"{reason(error)}"
                 ) from error
         self._split = split(data.training, data.evaluation, pl_module.real)
         self._chosen = few_of_each(self._split[0].label, self.num_labels)

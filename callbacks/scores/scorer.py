@@ -36,7 +36,7 @@ class Scorer(Callback):
         self._entry = None
 
     def check(self, pl_module: Any, outputs: Any, batch: Batch) -> None:
-        """Refuses what cannot be scored; also called in the sanity check before training."""
+        """Refuses a first batch that cannot be scored, also in the sanity check before training."""
 
     def begin(self, stage: str, trainer: Any, pl_module: Any) -> None:
         """Gets ready before the first batch."""
@@ -61,7 +61,8 @@ class Scorer(Callback):
         if stage not in self.stages:
             return
         batch = as_batch(batch)
-        self.check(pl_module, outputs, batch)
+        if batch_idx == 0:
+            self.check(pl_module, outputs, batch)
         if not trainer.sanity_checking:
             index = batch_idx * trainer.world_size + trainer.global_rank
             self.add(stage, trainer, pl_module, outputs, batch, index)

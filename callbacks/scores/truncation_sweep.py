@@ -11,7 +11,7 @@ from lightning import Trainer
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from lightning_gans.callbacks.drawn import fake_images
+from lightning_gans.callbacks.drawn import fake_images, looking
 from lightning_gans.callbacks.pictures import near_square_grid, to_uint8
 from lightning_gans.callbacks.run_folder import results_folder, writes
 from lightning_gans.callbacks.scores.real_features import RealFeatures
@@ -99,7 +99,8 @@ class TruncationSweep(Scorer):
                     "the same at every threshold: leave it out."
                 )
             first = fake if first is None else first
-            features, logits = extract(self.network, fake)
+            with looking("TruncationSweep", self.network):
+                features, logits = extract(self.network, fake)
             parts = {"features": features, **image_statistics(fake)} | ({} if logits is None else {"logits": logits})
             for name, part in parts.items():
                 kept.setdefault(name, []).append(part)
