@@ -38,8 +38,8 @@ class TrainingHealth(Callback):
     latent of zeros.
 
     A look changes nothing of the training. Samples are those of the averaged generator in eval mode, always from the
-    same latents, and logits are those of the discriminator in eval mode, for training images, held-out images and such
-    samples. The held-out images are the first of the last validation; without one in this run, or if the data module
+    same latents. Logits are those of the discriminator in eval mode, for training images, held-out images and samples
+    of the generator as it plays, in eval mode, too. The held-out images are the first of the last validation; without one in this run, or if the data module
     validates on its training images, nothing is held out. Classes are counted where batches hold labels of few enough
     classes: the class of a sample is the one of the nearest real image of its batch.
 
@@ -240,7 +240,7 @@ def players_of(trainer: Any, module: Any) -> list[tuple[str, Any]]:
 
 
 def logits_of(module: Any, batch: Batch, seed: int) -> tuple[Tensor, Tensor]:
-    """Returns the logits (n,) of what counts as real and of what counts as fake, in eval mode."""
-    with module.evaluating(), seeded(seed, module.device):
+    """Returns the logits (n,) of what counts as real and of what counts as fake, by both players as they stand."""
+    with module.in_eval_mode(), seeded(seed, module.device):
         real, fake = module.logits(batch)
     return real.flatten(), fake.flatten()
