@@ -1,20 +1,18 @@
-"""Train the BiGAN recipe, and measure how well its encoder keeps digits apart.
+"""Trains the BiGAN recipe, and measures how well its encoder keeps digits apart.
 
-For each encoder, the share of evaluation digits whose nearest training digit has their class, by distance between codes
-and between last hidden layers, which is where the paper measures according to the authors' README. To compare with: the
-pixels, the encoder before training, and a latent regressor, which learns to recover z from G(z) of the trained G with
-the authors' loss, cross-entropy on codes moved to [0, 1].
-
-    python benchmarks/bigan.py RUNS --data.folder ROOT --trainer.max_steps 5000
+    python -m benchmarks.experiments.bigan RUNS --data.folder ROOT --trainer.max_steps 5000
 
 RUNS is the folder for the run; what follows goes to `lightning-gans fit --config bigan_mnist`. ROOT is a folder that
-torchvision's MNIST reads. Writes docs/images/bigan_mnist.png and benchmarks/results/bigan_mnist.json.
+torchvision's MNIST reads. Writes docs/images/bigan_mnist.png and `results/bigan_mnist.json`.
+
+The measured number is the share of evaluation digits whose nearest training digit has the same class. Distances are
+taken between codes, and between last hidden layers; the authors' README (github.com/jeffdonahue/bigan) names both and
+says that the latter works better. Three others are measured beside the trained encoder: the pixels themselves, the
+encoder before training, and a latent regressor. The regressor learns to recover z from G(z) of the trained G, by
+cross-entropy on codes moved to [0, 1].
 """
 
 import argparse
-import json
-import shlex
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -25,22 +23,18 @@ import torch
 from lightning import seed_everything
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy
-from torchvision.transforms.functional import to_pil_image
-from torchvision.utils import make_grid
 
+from benchmarks.recipes import train
+from benchmarks.record import PICTURES, RESULTS, save_grid, write_record
 from lightning_gans import BiGAN
-from lightning_gans.__main__ import main as program
-from lightning_gans.callbacks.sample_grid import to_uint8
 from lightning_gans.callbacks.training_images import features_of
 from lightning_gans.datamodules import MNISTDataModule
 from lightning_gans.metrics import nearest
 from lightning_gans.networks import BiGANEncoder
 
-ROOT = Path(__file__).parent.parent
-
 
 def train_regressor(module: BiGAN, encoder: BiGANEncoder, steps: int, batch_size: int = 128) -> BiGANEncoder:
-    """Teaches the encoder to recover latents from the averaged generator's images."""
+    """Trains the encoder to recover latents from the averaged generator's images."""
     optimizer = torch.optim.Adam(encoder.parameters(), lr=2e-4, betas=(0.5, 0.999), weight_decay=2.5e-5)
     module.eval()
     encoder.train()
@@ -58,7 +52,7 @@ def train_regressor(module: BiGAN, encoder: BiGANEncoder, steps: int, batch_size
 
 
 def measure(data: MNISTDataModule, encode: Callable[[Tensor], Tensor]) -> float:
-    """The accuracy of the nearest neighbour."""
+    """Measures the accuracy of the nearest neighbor."""
     training, evaluation = data.training, data.evaluation
     same = training is evaluation
     alone, cpu = SimpleNamespace(world_size=1, global_rank=0), torch.device("cpu")
@@ -69,16 +63,15 @@ def measure(data: MNISTDataModule, encode: Callable[[Tensor], Tensor]) -> float:
 
 
 def draw(module: BiGAN, data: MNISTDataModule, path: Path) -> None:
-    """Two rows of 20 evaluation digits, each above what the generator makes of its code."""
+    """Draws two rows of 20 evaluation digits, each above the generator's image of its code."""
     image = data.evaluation[torch.arange(40)][0]
     again = module.draw((image,), seed=0)["reconstruction"]
     rows = torch.cat([image[:20], again[:20], image[20:], again[20:]])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    to_pil_image(make_grid(to_uint8(rows), nrow=20, padding=2, pad_value=255)).save(path, optimize=True)
+    save_grid(rows, 20, path)
 
 
 def seconds_since(wall: float, processor: float) -> dict[str, int]:
-    """On the clock, and of this process on all cores."""
+    """Returns seconds on the clock, and of this process on all cores."""
     return {"wall": round(time.time() - wall), "processor": round(time.process_time() - processor)}
 
 
@@ -86,20 +79,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", type=Path)
     parser.add_argument("--regressor_steps", type=int, default=2000)
-    parser.add_argument("--results", type=Path, default=ROOT / "benchmarks" / "results" / "bigan_mnist.json")
-    parser.add_argument("--picture", type=Path, default=ROOT / "docs" / "images" / "bigan_mnist.png")
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--picture", type=Path, default=PICTURES / "bigan_mnist.png")
     args, options = parser.parse_known_args()
 
     wall, processor = time.time(), time.process_time()
-    cli = program(["fit", "--config", "bigan_mnist", "--trainer.logger.save_dir", str(args.runs), *options])
-    module, training_time = cli.model, seconds_since(wall, processor)
-    data: Any = cli.datamodule
+    cli: Any = train("bigan_mnist", "--trainer.logger.save_dir", str(args.runs), *options)
+    module, data, training_time = cli.model, cli.datamodule, seconds_since(wall, processor)
     draw(module, data, args.picture)
 
     seed_everything(1)
     last: Any = module.networks()["encoder"].last
     regressor = BiGANEncoder(latent_dim=last.out_features, width=last.in_features)
-    measured = {
+    values: dict[str, Any] = {
         "pixels": measure(data, lambda image: image.flatten(1)),
         "untrained, features": measure(data, regressor.eval().features),
         "untrained, code": measure(data, regressor),
@@ -109,29 +101,23 @@ def main() -> None:
     wall, processor = time.time(), time.process_time()
     train_regressor(module, regressor, args.regressor_steps)
     regressor_time = seconds_since(wall, processor)
-    measured["latent regressor, features"] = measure(data, regressor.features)
-    measured["latent regressor, code"] = measure(data, regressor)
-    for name, value in measured.items():
+    values["latent regressor, features"] = measure(data, regressor.features)
+    values["latent regressor, code"] = measure(data, regressor)
+    for name, value in values.items():
         print(f"{name:<28} {100 * value:.2f} %")
-    results = {
-        "measured": "share of digits whose nearest training digit has their class (1-nearest-neighbour accuracy)",
-        "value": measured,
-        "protocol": {
-            "queries": f"{len(data.evaluation)}, {data.reference}",
-            "neighbors": f"{len(data.training)} training digits",
-            "leave_one_out": data.training is data.evaluation,
-            "distance": "Euclidean",
-            "features": "last hidden layer of the encoder; code: E(x)",
-            "networks": "moving average (EMA), eval mode; the regressor's last weights",
-            "images_seen": module.images_seen,
-            "regressor": f"{args.regressor_steps} steps of 128 images G(z), Adam 2e-4, G the trained BiGAN's",
-            "paper": "97.39 % BiGAN, 97.44 % latent regressor, both features (table 1, as remembered)",
-        },
-        "time_s": {"training": training_time, "regressor": regressor_time},
-        "seed": module.seed,
-        "command": shlex.join(["python", "benchmarks/bigan.py", *sys.argv[1:]]),
+    values["seconds"] = {"training": training_time, "regressor": regressor_time}
+    protocol = {
+        "measured": "share of digits whose nearest training digit has their class (1-nearest-neighbor accuracy)",
+        "queries": f"{len(data.evaluation)}, {data.reference}",
+        "neighbors": f"{len(data.training)} training digits",
+        "leave_one_out": data.training is data.evaluation,
+        "distance": "Euclidean",
+        "features": "last hidden layer of the encoder; code: E(x)",
+        "networks": "moving average (EMA), eval mode; the regressor's last weights",
+        "images_seen": module.images_seen,
+        "regressor": f"{args.regressor_steps} steps of 128 images G(z), Adam 2e-4, G the trained BiGAN's",
     }
-    args.results.write_text(json.dumps(results, indent=2) + "\n")
+    write_record("bigan_mnist", values, protocol, module.seed, folder=args.results)
 
 
 if __name__ == "__main__":
