@@ -117,12 +117,13 @@ def results_page(systems: list[dict[str, Any]], failed: list[str]) -> str:
     lines = [
         "# Results",
         "",
-        "The numbers of each system here, on two cores without a GPU. Written by `python -m benchmarks.results write` from",
-        "the records in [`benchmarks/results`](../benchmarks/results), which hold each score with its whole protocol.",
+        "The numbers of each system here, on two cores without a GPU. Written by `python -m benchmarks.results write`",
+        "from the records in [`benchmarks/results`](../benchmarks/results), each with its whole protocol.",
         "",
         "Unless a row says otherwise, a score compares 10,000 samples with the embedded digits, in the features of the",
-        "digit classifier. Values with +- are mean and standard deviation over seeds. A paper's number is for orientation:",
-        "it comes from other data, other networks and another protocol. Times are of a busy machine, mostly on one core.",
+        "digit classifier. Values with +- are mean and standard deviation over seeds. A paper's number is for",
+        "orientation: it comes from other data, other networks and another protocol. Times are of a busy machine,",
+        "mostly on one core.",
         "",
         READING,
     ]
