@@ -3,7 +3,6 @@
 from lightning_gans.adversarial import AdversarialModule as AdversarialModule
 from lightning_gans.models import AAE as AAE
 from lightning_gans.models import ACGAN as ACGAN
-from lightning_gans.models import CGAN as CGAN
 from lightning_gans.models import GAN as GAN
 from lightning_gans.models import LAPGAN as LAPGAN
 from lightning_gans.models import WGAN as WGAN

@@ -2,9 +2,8 @@
 
 from abc import ABC, abstractmethod
 
-import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import relu, softplus
 
 Logits = Float[Tensor, "_ ..."]
@@ -100,39 +99,3 @@ def checked_label(real_label: float) -> float:
     if not 0 < real_label <= 1:
         raise ValueError(f"`real_label` must be above 0 and at most 1, got {real_label}.")
     return real_label
-
-
-class LeCam(nn.Module, Objective):
-    """Any objective, with the discriminator held to its own past (Tseng et al., 2021, https://arxiv.org/abs/2104.03310).
-
-        weight (E|D(x) - alpha_F|^2 + E|D(G(z)) - alpha_R|^2)     (eq. 7)
-
-    where alpha_R and alpha_F are moving averages of its logits for data and for samples, which are buffers.
-
-    Args:
-        objective: What it is added to.
-        weight: lambda; 0.3 in the paper's code for CIFAR, as remembered.
-        decay: Of the averages, by each loss of the discriminator; 0.99 in the paper.
-    """
-
-    real_mean: Tensor
-    fake_mean: Tensor
-
-    def __init__(self, objective: Objective, weight: float = 0.3, decay: float = 0.99):
-        super().__init__()
-        if weight <= 0 or not 0 <= decay < 1:
-            raise ValueError(f"`weight` must be above 0 and `decay` from 0 to below 1, got {weight} and {decay}.")
-        self.objective = objective
-        self.weight = weight
-        self.decay = decay
-        self.register_buffer("real_mean", torch.zeros(()))
-        self.register_buffer("fake_mean", torch.zeros(()))
-
-    def discriminator(self, real: Logits, fake: Logits) -> Scalar:
-        held = (real - self.fake_mean).square().mean() + (fake - self.real_mean).square().mean()
-        for mean, logits in ((self.real_mean, real), (self.fake_mean, fake)):
-            mean.lerp_(logits.detach().mean().to(mean), 1 - self.decay)
-        return self.objective.discriminator(real, fake) + self.weight * held
-
-    def generator(self, fake: Logits) -> Scalar:
-        return self.objective.generator(fake)

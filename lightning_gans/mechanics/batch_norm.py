@@ -1,4 +1,4 @@
-"""Batch norm over all processes where torch's own does not run, and what its statistics are taken from."""
+"""Batch norm over all processes where torch's own does not run, and statistics that are taken on request."""
 
 from typing import Any
 
@@ -8,11 +8,13 @@ from lightning.pytorch.plugins import LayerSync, TorchSyncBatchNorm
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from lightning_gans.mechanics.processes import average
+
 DEVICES_OF_TORCH = ("cuda", "xpu", "hpu")  # where torch.nn.SyncBatchNorm runs
 
 
 class SumOverProcesses(torch.autograd.Function):
-    """The sum of every process's tensor, whose gradient is the sum of every process's gradient."""
+    """Sums the tensors of all processes; the gradient is the sum of all their gradients."""
 
     @staticmethod
     def forward(context: Any, x: Tensor) -> Tensor:
@@ -26,11 +28,12 @@ class SumOverProcesses(torch.autograd.Function):
 
 
 def summed_over_processes(x: Tensor) -> Tensor:
+    """Returns the sum of the tensors of all processes, differentiably."""
     total: Tensor = SumOverProcesses.apply(x)
     return total
 
 
-class SynchronisedBatchNorm(_BatchNorm):
+class SynchronizedBatchNorm(_BatchNorm):
     """Batch norm whose mean and variance are those of the batches of all processes."""
 
     def _check_input_dim(self, x: Tensor) -> None:
@@ -68,27 +71,27 @@ class SynchronisedBatchNorm(_BatchNorm):
 
 
 class AnyDeviceSync(LayerSync):
-    """What Lightning's `sync_batchnorm` does, for devices where torch's synchronised batch norm refuses to run."""
+    """Lightning's `sync_batchnorm` for devices where torch's synchronized batch norm refuses to run."""
 
     def __init__(self) -> None:
         self._kept: dict[nn.Module, type[nn.Module]] = {}
 
     def apply(self, model: nn.Module) -> nn.Module:
-        """Every batch norm becomes a synchronised one, and keeps its parameters and buffers."""
+        """Makes every batch norm a synchronized one, with its parameters and buffers."""
         self._kept = {norm: type(norm) for norm in model.modules() if isinstance(norm, _BatchNorm)}
         for norm in self._kept:
-            norm.__class__ = SynchronisedBatchNorm
+            norm.__class__ = SynchronizedBatchNorm
         return model
 
     def revert(self, model: nn.Module) -> nn.Module:
-        """Every batch norm is what it was, since other processes are no longer there to wait for."""
+        """Gives every batch norm its class back, since the other processes are no longer there to wait for."""
         for norm, kind in self._kept.items():
             norm.__class__ = kind
         self._kept = {}
         return model
 
 
-def synchronise_on_any_device(strategy: Any) -> None:
+def synchronize_on_any_device(strategy: Any) -> None:
     """Lets Lightning's `sync_batchnorm` work on this strategy's device."""
     if isinstance(getattr(strategy, "_layer_sync", None), TorchSyncBatchNorm):
         if strategy.root_device.type not in DEVICES_OF_TORCH:
@@ -103,7 +106,7 @@ def hold_statistics(network: nn.Module) -> None:
 
 @torch.no_grad()
 def take_statistics(network: nn.Module, x: Tensor) -> None:
-    """Moves the running statistics of a network that is trained to those of `x` without noise and dropout."""
+    """Moves a network's running statistics to those of the `x` of all processes, without noise and dropout."""
     norms = [norm for norm in running_norms(network) if norm.training]
     if not norms:
         return
@@ -117,8 +120,11 @@ def take_statistics(network: nn.Module, x: Tensor) -> None:
         norm.track_running_stats = False
     for module, training in modes:
         module.training = training
+    if torch.distributed.is_initialized():
+        average([b for norm in norms for b in norm.buffers() if b.is_floating_point()])
 
 
 def running_norms(network: nn.Module) -> list[_BatchNorm]:
+    """Returns the batch norms that keep running statistics."""
     norms = [module for module in network.modules() if isinstance(module, _BatchNorm)]
     return [norm for norm in norms if norm.running_mean is not None]

@@ -1,9 +1,110 @@
-"""What a checkpoint holds."""
+"""What a checkpoint holds, and what the arguments of a resumed run change of it."""
 
+import copy
+import functools
+import inspect
+import warnings
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+
+def keeps_arguments(init: Callable[..., None]) -> Callable[..., None]:
+    """Wraps a constructor, so that the outermost one saves its arguments as hyper-parameters.
+
+    Built by the command line, a module saves everything, since there all arguments are plain. A module built in Python
+    has live networks among its arguments, which `load_from_checkpoint` takes anew: it saves what is plain, and notes
+    the names of the rest as `live_arguments`.
+    """
+    signature = inspect.signature(init)
+
+    @functools.wraps(init)
+    def wrapped(self: Any, *args: Any, **kwargs: Any) -> None:
+        arguments = signature.bind(self, *args, **kwargs).arguments
+        named = {name: value for name, value in arguments.items() if name != "self"}
+        loose: tuple[Any, ...] = ()
+        for name, parameter in signature.parameters.items():
+            if parameter.kind is parameter.VAR_KEYWORD:
+                named |= named.pop(name, {})
+            elif parameter.kind is parameter.VAR_POSITIONAL:
+                loose = named.pop(name, ())
+        outermost = "_given" not in vars(self)
+        if outermost:
+            vars(self)["_given"] = named
+            vars(self)["_loose"] = loose
+        else:  # names what an outer constructor took as `*args`
+            given = {name: value for name, value in named.items() if any(value is other for other in self._loose)}
+            self._given.update(given)
+        init(self, *args, **kwargs)
+        if outermost:
+            save_arguments(self, vars(self).pop("_given"))
+            del vars(self)["_loose"]
+
+    return wrapped
+
+
+def save_arguments(module: Any, given: dict[str, Any]) -> None:
+    """Saves arguments as hyper-parameters: all of the command line's, of others those that a checkpoint can hold."""
+    module.save_hyperparameters({})
+    module.live_arguments = []
+    if "_instantiator" in module.hparams:
+        return
+    plain = {name: value for name, value in given.items() if is_plain(value)}
+    module.save_hyperparameters(plain)
+    signatures = [inspect.signature(base) for base in reversed(type(module).__mro__[:-1])]
+    defaults = {name: p.default for signature in signatures for name, p in signature.parameters.items()}
+    module.live_arguments = [name for name in given.keys() - plain.keys() if given[name] is not defaults.get(name)]
+
+
+def is_plain(value: Any) -> bool:
+    """Returns whether a checkpoint can hold it under `weights_only=True` and a later version can read it."""
+    if type(value) in (list, tuple):
+        return all(is_plain(item) for item in value)
+    return type(value) in (type(None), bool, int, float, str)
+
+
+def check_live_arguments(module: Any, checkpoint: dict[str, Any]) -> None:
+    """Refuses a checkpoint of another kind of module, or of one that was built with more than this one.
+
+    The command line gives every argument.
+    """
+    if "live_arguments" not in checkpoint:
+        raise ValueError("The checkpoint must hold an adversarial module, and holds another one.")
+    missing = set(checkpoint["live_arguments"]) - set(module.live_arguments)
+    if missing and "_instantiator" not in module.hparams:
+        raise ValueError(f"The checkpoint's module was built with {', '.join(sorted(missing))}: hand them in again.")
+
+
+def check_finite(module: nn.Module, images_seen: int) -> None:
+    """Refuses to write weights that are not finite."""
+    for name, parameter in module.named_parameters():
+        if not parameter.isfinite().all():
+            raise FloatingPointError(
+                f"`{name}` is no longer finite after {images_seen} images, so training stopped and the last "
+                "checkpoint stands; resume from it with a lower learning rate."
+            )
+
+
+def close_epoch(fit_loop: dict[str, Any]) -> None:
+    """Writes into a checkpoint's loop state whether the epoch at whose end it was written is over or was stopped.
+
+    Lightning 2.6 leaves it between the two and, under `max_steps`, resumes with one batch more or another order.
+    """
+    epoch, batch = fit_loop["epoch_progress"], fit_loop["epoch_loop.batch_progress"]
+    if epoch["current"]["processed"] != epoch["current"]["ready"]:
+        return  # not written at an epoch's end
+    for part in ("total", "current"):
+        if batch["is_last_batch"]:
+            epoch[part]["completed"] = epoch[part]["processed"]
+        else:  # stopped by `max_steps`
+            epoch[part]["processed"] = epoch[part]["completed"]
+    if batch["is_last_batch"]:
+        batch["current"] = dict.fromkeys(batch["current"], 0)
+        batch["is_last_batch"] = False
 
 
 def make_buffers(module: nn.Module, state_dict: dict[str, Any], prefix: str) -> None:
@@ -12,3 +113,58 @@ def make_buffers(module: nn.Module, state_dict: dict[str, Any], prefix: str) -> 
         name = key.removeprefix(prefix)
         if key.startswith(prefix) and "." not in name and not hasattr(module, name):
             module.register_buffer(name, torch.zeros_like(value))
+
+
+# Rates and schedules: torch's optimizers and schedulers restore, with their state, also the options they were made
+# with. So a rate that is given beside a checkpoint would be forgotten.
+
+
+def options_of(names: list[str], optimizers: list[Optimizer], schedulers: list[LRScheduler]) -> dict[str, Any]:
+    """Returns the options with which each player's optimizer and schedule were made, as a checkpoint can hold them."""
+    options: dict[str, Any] = {}
+    for name, optimizer in zip(names, optimizers, strict=True):
+        groups = [{k: v for k, v in group.items() if is_plain(v)} for group in optimizer.param_groups]
+        options[name] = {"optimizer": type(optimizer).__name__, "groups": groups, "scheduler": None, "schedule": {}}
+        for scheduler in schedulers:
+            if scheduler.optimizer is optimizer:
+                schedule = {k: v for k, v in scheduler.state_dict().items() if is_plain(v)}
+                options[name] |= {"scheduler": type(scheduler).__name__, "schedule": schedule}
+    return options
+
+
+def hold_options(given: dict[str, Any], saved: dict[str, Any], trainer: Any) -> None:
+    """Makes options that differ from those of the checkpoint hold in optimizers whose state was restored from it.
+
+    A schedule that differs stands where it would stand had it been there from the start.
+
+    Args:
+        given: `options_of` this run.
+        saved: `options_of` the run that wrote the checkpoint.
+        trainer: This run's, with optimizers in the order of `given`.
+    """
+    schedulers = [config.scheduler for config in trainer.lr_scheduler_configs]
+    for (name, new), optimizer in zip(given.items(), trainer.optimizers, strict=True):
+        old = saved.get(name)
+        if old is None or old == new:
+            continue
+        if old["optimizer"] != new["optimizer"]:
+            raise ValueError(
+                f"`{name}_optimizer` is {new['optimizer']} and the checkpoint's is {old['optimizer']}, whose state it "
+                f"cannot go on from: give {old['optimizer']}, or start without the checkpoint."
+            )
+        for group, fresh, before in zip(optimizer.param_groups, new["groups"], old["groups"], strict=True):
+            group |= {k: copy.copy(v) for k, v in fresh.items() if v != before.get(k)}
+        for scheduler in schedulers:
+            if scheduler.optimizer is optimizer:
+                replay(scheduler, new, before_steps=scheduler.last_epoch)
+
+
+def replay(scheduler: LRScheduler, options: dict[str, Any], before_steps: int) -> None:
+    """Takes a schedule from its start to where it stood, with its own options."""
+    for group, fresh in zip(scheduler.optimizer.param_groups, options["groups"], strict=True):
+        group |= {k: fresh[k] for k in ("lr", "initial_lr") if k in fresh}
+    scheduler.load_state_dict(copy.deepcopy(options["schedule"]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of steps before the optimizer's
+        for _ in range(before_steps):
+            scheduler.step()

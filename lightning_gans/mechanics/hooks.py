@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 @contextmanager
 def inputs(layer: nn.Module) -> Iterator[list[tuple[Any, ...]]]:
-    """Within it, the arguments of each call of a layer."""
+    """Collects the arguments of each call of a layer within it."""
     calls: list[tuple[Any, ...]] = []
     handle = layer.register_forward_pre_hook(lambda _, args: calls.append(args))
     try:
@@ -20,7 +20,7 @@ def inputs(layer: nn.Module) -> Iterator[list[tuple[Any, ...]]]:
 
 @contextmanager
 def outputs(layer: nn.Module) -> Iterator[list[Tensor]]:
-    """Within it, the result of each call of a layer."""
+    """Collects the result of each call of a layer within it."""
     results: list[Tensor] = []
     handle = layer.register_forward_hook(lambda _, args, result: results.append(result))
     try:

@@ -1,11 +1,152 @@
-"""What the processes of a run tell each other."""
+"""Several processes that train as one: what they send to each other, and how often."""
 
-from torch import Tensor, distributed
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from lightning.pytorch.strategies import DDPStrategy
+from torch import Tensor, distributed, nn
+from torch.nn.utils.parametrizations import _SpectralNorm
+
+from lightning_gans.mechanics.players import Terms
+
+CHUNK = 25 * 2**20  # bytes that are reduced at a time, and that a reduction copies; as DDP's buckets
+
+
+def leave_to_the_loop(module: nn.Module) -> None:
+    """Keeps DDP from making buckets for gradients and from sending buffers, since the loop sends what has to be sent.
+
+    DDP wants one parameter at least: it gets the smallest.
+    """
+    sizes = {name: p.numel() for name, p in module.named_parameters() if p.requires_grad}
+    smallest = min(sizes, key=lambda name: sizes[name], default=None)
+    names = [name for name, _ in (*module.named_parameters(), *module.named_buffers())]
+    module._ddp_params_and_buffers_to_ignore = [name for name in names if name != smallest]  # type: ignore[assignment]
+
+
+def local_backward(strategy: Any) -> AbstractContextManager:
+    """Keeps DDP from reducing in backward: it would wait for every player, and just one of them moves."""
+    return strategy.block_backward_sync() if isinstance(strategy, DDPStrategy) else nullcontext()
+
+
+def chunks(tensors: list[Tensor]) -> Iterator[list[Tensor]]:
+    """Yields the tensors in groups of at most `CHUNK` bytes, or of one tensor."""
+    group: list[Tensor] = []
+    size = 0
+    for tensor in tensors:
+        if group and size + tensor.nbytes > CHUNK:
+            yield group
+            group, size = [], 0
+        group.append(tensor)
+        size += tensor.nbytes
+    if group:
+        yield group
+
+
+def average(tensors: list[Tensor]) -> None:
+    """Replaces each tensor by its mean over all processes."""
+    for group in chunks(tensors):
+        flat = torch.cat([tensor.flatten() for tensor in group])
+        distributed.all_reduce(flat)
+        parts = flat.div_(distributed.get_world_size()).split([tensor.numel() for tensor in group])
+        for tensor, part in zip(group, parts, strict=True):
+            tensor.copy_(part.view_as(tensor))
 
 
 def first_process(tensor: Tensor) -> Tensor:
-    """The tensor of the first process, on all of them."""
+    """Returns the tensor of the first process, on all of them."""
     if distributed.is_initialized():
         tensor = tensor.contiguous()
         distributed.broadcast(tensor, 0)
     return tensor
+
+
+@torch.no_grad()
+def take_from_first(tensors: Iterable[Tensor]) -> None:
+    """Replaces each tensor by the one of the first process."""
+    if distributed.is_initialized():
+        for tensor in tensors:
+            tensor.copy_(first_process(tensor.clone()))
+
+
+def local_buffers(module: nn.Module) -> list[Tensor]:
+    """Returns the buffers that differ between processes, such as running statistics: each has its own images.
+
+    Left out are integers, and the buffers of modules that are the same on all processes by construction: those with
+    `same_on_all_processes`, and spectral norm, whose iterations see weights alone.
+    """
+    same = [m for m in module.modules() if isinstance(m, _SpectralNorm) or getattr(m, "same_on_all_processes", False)]
+    left_out = {id(buffer) for m in same for buffer in m.buffers()}
+    return [b for b in module.buffers() if b.is_floating_point() and id(b) not in left_out]
+
+
+class Reduction:
+    """Averages what one move leaves on each process: gradients, loss terms and running statistics, in one go."""
+
+    def __init__(self) -> None:
+        self._usual_size: int | None = None  # of a process's batch
+        self._numbers: dict[tuple[float, ...], Tensor] = {}  # on the device, so that no batch waits for a copy
+
+    def begin(self, size: int, whole_batch: bool, trainer: Any) -> None:
+        """Starts a batch.
+
+        Args:
+            size: Images of this process.
+            whole_batch: Whether losses gather the rows of all processes: then batches of unequal size are refused at
+                once. Otherwise that goes along with the gradients.
+            trainer: The trainer.
+        """
+        if trainer.world_size == 1:
+            return
+        if self._usual_size is None:
+            self._usual_size = trainer.strategy.broadcast(size)
+        if whole_batch:
+            sizes = torch.tensor([size, -size], device=trainer.strategy.root_device)
+            distributed.all_reduce(sizes, distributed.ReduceOp.MAX)
+            if sizes.sum():
+                raise ValueError(UNEVEN)
+
+    @torch.no_grad()
+    def __call__(
+        self, optimizer: Any, terms: Terms, networks: Iterable[nn.Module], size: int
+    ) -> tuple[Terms, Tensor | None]:
+        """Averages in place, and returns the terms of all processes and whether their batches differ in size.
+
+        All processes then agree on whether a term is finite. A parameter that no process used keeps no gradient, as
+        with one process: a flag for each goes along.
+
+        Args:
+            optimizer: Of the player that moves; its parameters' gradients are averaged.
+            terms: The player's loss on this process.
+            networks: Their running statistics are averaged; see `local_buffers`.
+            size: Images of this process.
+        """
+        if self._usual_size is None:
+            return terms, None
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        used = tuple(float(p.grad is not None) for p in parameters)
+        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+        flags = self._on_device(used, gradients[0])
+        numbers = torch.stack([term.to(flags) for term in terms.values()])
+        deviation = float(size - self._usual_size)
+        sizes = self._on_device((deviation, deviation**2), gradients[0])
+        average([flags, numbers, sizes, *gradients, *(b for network in networks for b in local_buffers(network))])
+        # Reading flags waits for the device; where everything was used here, it was used somewhere.
+        anywhere = used if all(used) else flags.tolist()
+        for parameter, gradient, use in zip(parameters, gradients, anywhere, strict=True):
+            parameter.grad = gradient if use else None
+        mean, square = sizes
+        return dict(zip(terms, numbers.unbind(), strict=True)), square - mean.square() > 1e-3 + 1e-5 * square
+
+    def _on_device(self, values: tuple[float, ...], like: Tensor) -> Tensor:
+        """Returns a copy of numbers that were sent to the device once."""
+        if values not in self._numbers:
+            self._numbers[values] = like.new_tensor(values)
+        return self._numbers[values].clone()
+
+
+UNEVEN = (
+    "The processes' batches must be of equal size, and were not: give each process a sampler of as many images, or set "
+    "`drop_last` in your DataLoader."
+)

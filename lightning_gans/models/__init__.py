@@ -2,7 +2,6 @@ from lightning_gans.models.aae import AAE as AAE
 from lightning_gans.models.ac_gan import ACGAN as ACGAN
 from lightning_gans.models.bigan import BiGAN as BiGAN
 from lightning_gans.models.catgan import CatGAN as CatGAN
-from lightning_gans.models.cgan import CGAN as CGAN
 from lightning_gans.models.gan import GAN as GAN
 from lightning_gans.models.infogan import InfoGAN as InfoGAN
 from lightning_gans.models.lapgan import LAPGAN as LAPGAN

@@ -10,8 +10,8 @@ from lightning_gans.objectives import NonSaturating, Objective
 class ACGAN(AdversarialModule):
     """Auxiliary classifier GAN (Odena et al., 2017, https://arxiv.org/abs/1610.09585).
 
-    The generator is told the class c, the discriminator guesses it, of real and of drawn images, and both players
-    want the guess to be right:
+    The generator draws an image of class c, the discriminator guesses the class of real and of drawn images, and both
+    players want the guess to be right:
 
         L_S = E[log P(real | x)] + E[log P(fake | G(c, z))]     (eq. 2)
         L_C = E[log P(c | x)] + E[log P(c | G(c, z))]           (eq. 3)
@@ -21,34 +21,36 @@ class ACGAN(AdversarialModule):
 
     Args:
         class_weight: Weight of L_C; 1 in the paper.
-        objective: What the players make of the logits: L_S.
+        objective: Losses of both players on the logits: L_S.
         kwargs: See `AdversarialModule`. The generator is called with (latent, label); the discriminator returns
             (b, 1 + classes) logits, the first of them real against fake.
     """
 
     def __init__(self, class_weight: float = 1.0, objective: Objective = NonSaturating(), **kwargs):
-        super().__init__(**kwargs)
+        super().__init__(conditional=True, **kwargs)
         self.class_weight = class_weight
         self.objective = objective
 
+    def discriminate(self, image: Tensor, batch: Batch) -> Tensor:
+        return self.discriminator(image)
+
+    def logits(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        real, fake = super().logits(batch)
+        return real[:, 0], fake[:, 0]
+
     def discriminator_loss(self, batch: Batch) -> Terms:
-        real, label = batch
-        fake = self.generator(self.latent(len(real)), label)
-        real_logits, fake_logits = self.discriminator(real), self.discriminator(fake)
-        guesses = cross_entropy(real_logits[:, 1:], label) + cross_entropy(fake_logits[:, 1:], label)
+        (label,) = self.condition(batch)
+        real, fake = super().logits(batch)
+        guesses = cross_entropy(real[:, 1:], label) + cross_entropy(fake[:, 1:], label)
         return {
-            "adversarial": self.objective.discriminator(real_logits[:, 0], fake_logits[:, 0]),
+            "adversarial": self.objective.discriminator(real[:, 0], fake[:, 0]),
             "class": self.class_weight * guesses,
         }
 
     def generator_loss(self, batch: Batch) -> Terms:
-        real, label = batch
-        logits = self.discriminator(self.generator(self.latent(len(real)), label))
+        (label,) = self.condition(batch)
+        fake = self.discriminate(self.fake(batch), batch)
         return {
-            "adversarial": self.objective.generator(logits[:, 0]),
-            "class": self.class_weight * cross_entropy(logits[:, 1:], label),
+            "adversarial": self.objective.generator(fake[:, 0]),
+            "class": self.class_weight * cross_entropy(fake[:, 1:], label),
         }
-
-    def samples(self, batch: Batch) -> dict[str, Tensor]:
-        label = batch[1]
-        return {"fake": self.generator(self.latent(len(label)), label), "label": label}

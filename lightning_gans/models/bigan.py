@@ -10,7 +10,7 @@ from lightning_gans.objectives import NonSaturating, Objective
 class BiGAN(AdversarialModule):
     """Bidirectional GAN (Donahue et al., 2017, https://arxiv.org/abs/1605.09782).
 
-    An encoder E learns to invert the generator G without ever seeing an image that G made. The discriminator tells
+    An encoder E learns to invert the generator G without ever getting an image that G made. The discriminator tells
     pairs of a real image and its code from pairs of a generated image and its latent; G and E together make the two
     kinds of pairs alike, for which E has to become the inverse of G (theorem 2).
 
@@ -24,14 +24,15 @@ class BiGAN(AdversarialModule):
         decoder: G; maps latents to images.
         encoder: E; maps images to codes, with `features(image)` its last hidden layer.
         discriminator: Called with an image and a latent or code.
-        objective: What the players make of the logits.
+        objective: Losses of both players on the logits.
         kwargs: See `AdversarialModule`; the generator, its optimizer and its average are decoder and encoder together.
     """
+
+    discriminate = None  # type: ignore[assignment]  # the discriminator judges pairs of image and latent
 
     def __init__(self, decoder: nn.Module, encoder: nn.Module, objective: Objective = NonSaturating(), **kwargs):
         super().__init__(generator=nn.ModuleDict({"decoder": decoder, "encoder": encoder}), **kwargs)
         self.objective = objective
-        self.latent_dim: int = decoder.latent_dim  # type: ignore[assignment]
 
     def play(self, batch: Batch) -> None:
         if self.due(self.n_critic):
@@ -39,39 +40,34 @@ class BiGAN(AdversarialModule):
         self.descend("discriminator", batch)
 
     def discriminator_loss(self, batch: Batch) -> Terms:
-        real, fake = self.pairs(batch)
-        return {"adversarial": self.objective.discriminator(real, fake)}
+        return {"adversarial": self.objective.discriminator(*self.logits(batch))}
 
     def generator_loss(self, batch: Batch) -> Terms:
-        real, fake = self.pairs(batch)
+        real, fake = self.logits(batch)
         return {"adversarial": self.objective.discriminator(fake, real)}
 
-    def pairs(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """The discriminator's logits of (x, E(x)) and of (G(z), z)."""
-        image, latent = batch[0], self.latent(len(batch[0]))
-        networks = self.networks()
-        real = self.discriminator(image, networks["encoder"](image))
-        return real, self.discriminator(networks["decoder"](latent), latent)
-
-    def samples(self, batch: Batch) -> dict[str, Tensor]:
-        image, networks = batch[0], self.networks()
-        fake = networks["decoder"](self.latent(len(image)))
-        return {"fake": fake, "real": image, "reconstruction": networks["decoder"](networks["encoder"](image))}
+    def logits(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Returns the discriminator's logits of (x, E(x)) and of (G(z), z)."""
+        image, latent = self.real(batch), self.latent(len(batch[0]))
+        real = self.discriminator(image, self.generator["encoder"](image))
+        return real, self.discriminator(self.generate(latent, batch), latent)
 
     def latent(self, size: int) -> Tensor:
-        return self.uniform(size, self.latent_dim)
+        return self.uniform(size, self.generator["decoder"].latent_dim)
+
+    def generate(self, latent: Tensor, batch: Batch) -> Tensor:
+        return self.generator["decoder"](latent)
+
+    def samples(self, batch: Batch) -> dict[str, Tensor]:
+        fake, image = self.fake(batch), self.real(batch)
+        return {"fake": fake, "real": image, "reconstruction": self.generate(self.generator["encoder"](image), batch)}
 
     def encode(self, image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b z"]:
-        """E(x) of the averaged encoder in evaluation mode."""
+        """Returns E(x) of the averaged encoder in evaluation mode."""
         with self.evaluating():
-            return self.networks()["encoder"](image)
+            return self.generator["encoder"](image)
 
     def features(self, image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k"]:
-        """The last hidden layer of the averaged encoder in evaluation mode."""
+        """Returns the last hidden layer of the averaged encoder in evaluation mode."""
         with self.evaluating():
-            return self.networks()["encoder"].features(image)  # type: ignore[operator]
-
-    def networks(self) -> nn.ModuleDict:
-        """`decoder` and `encoder`."""
-        assert isinstance(self.generator, nn.ModuleDict)
-        return self.generator
+            return self.generator["encoder"].features(image)

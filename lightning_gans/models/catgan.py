@@ -22,8 +22,8 @@ class CatGAN(AdversarialModule):
 
     Batches are `(image, label)`; the label is -1 where it is not known. Without any the classes are clusters.
 
-    Noise in the discriminator widens what its batch norm sees. So the running statistics, with which `classify` works,
-    are taken from real images without noise.
+    Noise in the discriminator widens the input of its batch norm. The running statistics that `classify` works with
+    are therefore taken from real images without noise.
 
     Args:
         supervised_weight: lambda of the cross-entropy, which is the mean over a batch's labelled images.
@@ -31,6 +31,7 @@ class CatGAN(AdversarialModule):
     """
 
     whole_batch = True
+    logits = None  # type: ignore[assignment]  # the discriminator has classes, and none of them is real or fake
 
     def __init__(self, supervised_weight: float = 1.0, **kwargs):
         super().__init__(**kwargs)
@@ -42,32 +43,31 @@ class CatGAN(AdversarialModule):
         take_statistics(self.discriminator, batch[0])
 
     def discriminator_loss(self, batch: Batch) -> Terms:
-        real, label = batch
-        real_logits, label = self.everyone(self.discriminator(real)), self.everyone(label)
-        fake_logits = self.discriminator(self.generator(self.latent(len(real))))
-        guesses = cross_entropy(real_logits, label, ignore_index=-1, reduction="sum") / (label >= 0).sum().clamp(min=1)
+        real, label = self.gather(self.discriminate(self.real(batch), batch)), self.gather(batch[1])
+        fake = self.discriminate(self.fake(batch), batch)
+        guesses = cross_entropy(real, label, ignore_index=-1, reduction="sum") / (label >= 0).sum().clamp(min=1)
         return {
-            "balance": -marginal_entropy(real_logits),
-            "certainty": conditional_entropy(real_logits),
-            "uncertainty": -conditional_entropy(fake_logits),
+            "balance": -marginal_entropy(real),
+            "certainty": conditional_entropy(real),
+            "uncertainty": -conditional_entropy(fake),
             "class": self.supervised_weight * guesses,
         }
 
     def generator_loss(self, batch: Batch) -> Terms:
-        logits = self.everyone(self.discriminator(self.generator(self.latent(len(batch[0])))))
-        return {"balance": -marginal_entropy(logits), "certainty": conditional_entropy(logits)}
+        fake = self.gather(self.discriminate(self.fake(batch), batch))
+        return {"balance": -marginal_entropy(fake), "certainty": conditional_entropy(fake)}
 
     def classify(self, image: Tensor) -> Tensor:
-        """Logits of the classes (b, K)."""
+        """Returns logits of the classes (b, K)."""
         return self.discriminator(image)
 
 
 def conditional_entropy(logits: Float[Tensor, "b k"]) -> Float[Tensor, ""]:
-    """E H[p(y|x)], in nats: how uncertain the classes of single images are (eq. 3)."""
+    """Returns E H[p(y|x)], in nats: how uncertain the classes of single images are (eq. 3)."""
     return -(logits.softmax(1) * logits.log_softmax(1)).sum(1).mean()
 
 
 def marginal_entropy(logits: Float[Tensor, "b k"]) -> Float[Tensor, ""]:
-    """H[E p(y|x)], in nats: how evenly a batch uses the classes (eq. 4)."""
+    """Returns H[E p(y|x)], in nats: how evenly a batch uses the classes (eq. 4)."""
     log_p = logits.log_softmax(1).logsumexp(0) - math.log(len(logits))
     return -(log_p.exp() * log_p).sum()

@@ -1,4 +1,4 @@
-"""GAN."""
+"""GAN and conditional GAN."""
 
 from lightning_gans.adversarial import AdversarialModule, Batch, Terms
 from lightning_gans.objectives import NonSaturating, Objective
@@ -7,11 +7,16 @@ from lightning_gans.objectives import NonSaturating, Objective
 class GAN(AdversarialModule):
     """Generative adversarial network (Goodfellow et al., 2014, https://arxiv.org/abs/1406.2661), algorithm 1.
 
-    The discriminator tells data from samples, the generator makes samples that pass for data. With other
-    networks or another objective this is also DCGAN and LSGAN: see their recipes.
+    The discriminator tells data from samples, the generator makes samples that pass for data:
+
+        V = E[log D(x)] + E[log(1 - D(G(z)))]     (eq. 1)
+
+    With `conditional` it is the conditional GAN (Mirza & Osindero, 2014, https://arxiv.org/abs/1411.1784): batches are
+    `(image, label)`, and both networks are also called with the label y, as in D(x | y) and G(z | y). With other
+    networks or another objective it is also DCGAN, LSGAN or BigGAN: see their recipes.
 
     Args:
-        objective: What the players make of the logits.
+        objective: Losses of both players on the logits.
         kwargs: See `AdversarialModule`. `n_critic` is the paper's k.
     """
 
@@ -20,10 +25,7 @@ class GAN(AdversarialModule):
         self.objective = objective
 
     def discriminator_loss(self, batch: Batch) -> Terms:
-        real = batch[0]
-        fake = self.generator(self.latent(len(real)))
-        return {"adversarial": self.objective.discriminator(self.discriminator(real), self.discriminator(fake))}
+        return {"adversarial": self.objective.discriminator(*self.logits(batch))}
 
     def generator_loss(self, batch: Batch) -> Terms:
-        fake = self.generator(self.latent(len(batch[0])))
-        return {"adversarial": self.objective.generator(self.discriminator(fake))}
+        return {"adversarial": self.objective.generator(self.discriminate(self.fake(batch), batch))}

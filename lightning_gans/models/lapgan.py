@@ -1,7 +1,6 @@
 """LAPGAN."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -24,7 +23,7 @@ class LAPGAN(AdversarialModule):
         h_k = I_k - u(I_{k+1}), I_{k+1} = d(I_k)                     (eq. 3)
         I~_k = u(I~_{k+1}) + G_k(z_k, u(I~_{k+1})), I~_K = G_K(z_K)  (eqs. 5 and 6)
 
-    In training G_k is given u(I_{k+1}) of a real image, and D_k that and either h_k or what G_k makes of it; only
+    In training G_k is given u(I_{k+1}) of a real image, and D_k that and either h_k or G_k's detail; only
     sampling goes from level to level. The paper trains one level after the other and shows a discriminator a real or
     a generated band by the toss of a coin; here all levels move on each batch, and a discriminator sees both.
 
@@ -32,7 +31,7 @@ class LAPGAN(AdversarialModule):
         generator: A network per level, coarsest first: from a latent to the coarsest image, then from an enlarged
             image and a plane of noise to the detail.
         discriminator: A network per level, coarsest first: of an image, then of detail and enlarged image.
-        objective: What the players of each level make of the logits.
+        objective: Losses of both players of each level on the logits.
         kwargs: See `AdversarialModule`.
     """
 
@@ -48,55 +47,68 @@ class LAPGAN(AdversarialModule):
         self.objective = objective
 
     def discriminator_loss(self, batch: Batch) -> Terms:
-        discriminator: Any = self.discriminator
         return {
-            name: self.objective.discriminator(discriminator[k](band, *low), discriminator[k](fake, *low))
-            for k, name, band, fake, low in self.games(batch[0])
+            name: self.objective.discriminator(self.discriminator[k](band, *low), self.discriminator[k](fake, *low))
+            for k, name, band, fake, low in self.games(self.real(batch))
         }
 
     def generator_loss(self, batch: Batch) -> Terms:
-        discriminator: Any = self.discriminator
         return {
-            name: self.objective.generator(discriminator[k](fake, *low))
-            for k, name, _, fake, low in self.games(batch[0])
+            name: self.objective.generator(self.discriminator[k](fake, *low))
+            for k, name, _, fake, low in self.games(self.real(batch))
         }
-
-    def samples(self, batch: Batch) -> dict[str, Tensor]:
-        generator: Any = self.generator
-        images = [generator[0](self.latent(len(batch[0])))]
-        for finer in generator[1:]:
-            low = up(images[-1])
-            images.append(low + finer(low, noise_plane(low)))
-        return {"fake": images[-1]} | {level_name(image): image for image in images[:-1]}
 
     def latent(self, size: int) -> Tensor:
         """Draws (size, latent_dim) latents for the coarsest level, uniform in [-1, 1] as in the paper."""
-        coarsest: Any = self.generator[0]  # type: ignore[index]
-        return self.uniform(size, coarsest.latent_dim)
+        return self.uniform(size, self.generator[0].latent_dim)
+
+    def generate(self, latent: Tensor, batch: Batch) -> Tensor:
+        return self.levels(latent)[-1]
+
+    def discriminate(self, image: Tensor, batch: Batch) -> Tensor:
+        """Returns the logits of all levels, of the bands of each image (b * levels,)."""
+        coarse, *bands = laplacian_pyramid(image, len(self.discriminator))
+        logits = [self.discriminator[0](coarse)]
+        for judge, band in zip(self.discriminator[1:], bands, strict=True):
+            low = up(coarse)
+            logits.append(judge(band, low))
+            coarse = low + band
+        return torch.cat(logits)
+
+    def samples(self, batch: Batch) -> dict[str, Tensor]:
+        *coarser, image = self.levels(self.latent(len(batch[0])))
+        return {"fake": image} | {level_name(image): image for image in coarser}
+
+    def levels(self, latent: Tensor) -> list[Tensor]:
+        """Returns the image that each level makes of the one before, coarsest first."""
+        images = [self.generator[0](latent)]
+        for finer in self.generator[1:]:
+            low = up(images[-1])
+            images.append(low + finer(low, noise_plane(low)))
+        return images
 
     def games(self, image: Image) -> Iterator[tuple[int, str, Tensor, Tensor, tuple[Tensor, ...]]]:
-        """Of each level: number, name, real and generated band, and what they are conditional on, if anything."""
-        generator: Any = self.generator
-        coarse, *bands = laplacian_pyramid(image, len(generator))
-        yield 0, level_name(coarse), coarse, generator[0](self.latent(len(coarse))), ()
+        """Yields of each level number, name, real and generated band, and their condition, if there is one."""
+        coarse, *bands = laplacian_pyramid(image, len(self.generator))
+        yield 0, level_name(coarse), coarse, self.generator[0](self.latent(len(coarse))), ()
         for k, band in enumerate(bands, 1):
             low = up(coarse)
-            yield k, level_name(band), band, generator[k](low, noise_plane(low)), (low,)
+            yield k, level_name(band), band, self.generator[k](low, noise_plane(low)), (low,)
             coarse = low + band
 
 
 def down(image: Image) -> Resized:
-    """d: blurs and halves, by the mean of 2 x 2 pixels."""
+    """Blurs and halves (d), by the mean of 2 x 2 pixels."""
     return avg_pool2d(image, 2)
 
 
 def up(image: Image) -> Resized:
-    """u: doubles and smooths, by linear interpolation."""
+    """Doubles and smooths (u), by linear interpolation."""
     return interpolate(image, scale_factor=2, mode="bilinear")
 
 
 def laplacian_pyramid(image: Image, levels: int) -> list[Tensor]:
-    """The image halved `levels` - 1 times, then the band that each doubling lacks, coarsest first (eq. 3)."""
+    """Returns the image halved `levels` - 1 times, then the band that each doubling lacks, coarsest first (eq. 3)."""
     multiple = 2 ** (levels - 1)
     if image.shape[-2] % multiple or image.shape[-1] % multiple:
         raise ValueError(
@@ -112,7 +124,7 @@ def laplacian_pyramid(image: Image, levels: int) -> list[Tensor]:
 
 
 def reconstruct(pyramid: list[Tensor]) -> Image:
-    """The image of a pyramid (eq. 4)."""
+    """Returns the image of a pyramid (eq. 4)."""
     image, *bands = pyramid
     for band in bands:
         image = up(image) + band
@@ -120,7 +132,7 @@ def reconstruct(pyramid: list[Tensor]) -> Image:
 
 
 def noise_plane(image: Image) -> Float[Tensor, "b 1 h w"]:
-    """z_k: one channel of noise, uniform in [-1, 1]."""
+    """Draws z_k: one channel of noise, uniform in [-1, 1]."""
     return 2 * torch.rand(len(image), 1, *image.shape[2:], device=image.device, dtype=image.dtype) - 1
 
 

@@ -3,13 +3,13 @@
 from torch import Tensor
 
 from lightning_gans.adversarial import AdversarialModule, Batch, Terms
-from lightning_gans.objectives import NonSaturating, Objective
+from lightning_gans.objectives import LeastSquares, NonSaturating, Objective
 
 
 class RelativisticGAN(AdversarialModule):
     """Relativistic average GAN (Jolicoeur-Martineau, 2018, https://arxiv.org/abs/1807.00734).
 
-    The discriminator says how much more real an image is than images of the other kind are on average, and the
+    The discriminator says by how much an image is more real than images of the other kind are on average, and the
     generator plays the same game with the kinds exchanged, so that its gradient comes from data as well. With C for
     the logit:
 
@@ -29,16 +29,18 @@ class RelativisticGAN(AdversarialModule):
 
     def __init__(self, objective: Objective = NonSaturating(), **kwargs):
         super().__init__(**kwargs)
+        if isinstance(objective, LeastSquares):
+            raise ValueError("`objective` must not be LeastSquares, whose labels are 1 and 0: RaLSGAN has 1 and -1.")
         self.objective = objective
 
     def discriminator_loss(self, batch: Batch) -> Terms:
-        return {"adversarial": self.objective.discriminator(*self.relative_logits(batch))}
+        return {"adversarial": self.objective.discriminator(*self.logits(batch))}
 
     def generator_loss(self, batch: Batch) -> Terms:
-        real, fake = self.relative_logits(batch)
+        real, fake = self.logits(batch)
         return {"adversarial": self.objective.discriminator(fake, real)}
 
-    def relative_logits(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """D(real, fake) and D(fake, real)."""
-        real, fake = self.discriminator(batch[0]), self.discriminator(self.generator(self.latent(len(batch[0]))))
-        return real - self.everyone(fake).mean(), fake - self.everyone(real).mean()
+    def logits(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Returns D(real, fake) and D(fake, real)."""
+        real, fake = super().logits(batch)
+        return real - self.gather(fake).mean(), fake - self.gather(real).mean()

@@ -6,7 +6,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.func import functional_call
-from torch.nn.utils import parameters_to_vector
 from torch.optim import Adam
 
 from lightning_gans.adversarial import AdversarialModule, Batch, Terms
@@ -32,7 +31,7 @@ class UnrolledGAN(AdversarialModule):
 
     Args:
         unrolled_steps: K; 0 is the GAN of the minimax game.
-        objective: Its discriminator's loss is -f; of its generator's loss no use is made.
+        objective: Its discriminator's loss is -f; its generator's loss is not used.
         kwargs: See `AdversarialModule`.
     """
 
@@ -45,29 +44,27 @@ class UnrolledGAN(AdversarialModule):
         self.unrolled_steps = unrolled_steps
         self.objective = objective
 
-    def configure_optimizers(self) -> Any:
-        optimizers, schedulers = super().configure_optimizers()
-        group = optimizers[0].param_groups[0]
-        if type(optimizers[0]) is not Adam or group["weight_decay"] or group["amsgrad"]:
+    def on_fit_start(self) -> None:
+        super().on_fit_start()
+        optimizer = self.trainer.optimizers[list(self.players()).index("discriminator")]
+        group = optimizer.param_groups[0]
+        if type(optimizer) is not Adam or group["weight_decay"] or group["amsgrad"]:
             raise ValueError(
                 "`discriminator_optimizer` must be torch.optim.Adam without `weight_decay` and `amsgrad`, since its "
-                f"steps are unrolled, got {type(optimizers[0]).__name__}."
+                f"steps are unrolled, got {type(optimizer).__name__}."
             )
-        return optimizers, schedulers
 
     def discriminator_loss(self, batch: Batch) -> Terms:
-        real = batch[0]
-        fake = self.generator(self.latent(len(real)))
-        return {"adversarial": self.objective.discriminator(self.discriminator(real), self.discriminator(fake))}
+        return {"adversarial": self.objective.discriminator(*self.logits(batch))}
 
     def generator_loss(self, batch: Batch) -> Terms:
-        real = batch[0]
-        fake = self.generator(self.latent(len(real)))
-        return {"adversarial": -self.unrolled_loss(self.everyone(real), self.everyone(fake))}
+        real, fake = self.gather(self.real(batch)), self.gather(self.fake(batch))
+        condition = [self.gather(part) for part in self.condition(batch)]
+        return {"adversarial": -self.unrolled_loss(real, fake, *condition)}
 
-    def unrolled_loss(self, real: Tensor, fake: Tensor) -> Tensor:
-        """The discriminator's loss after its steps on these points, differentiable all the way."""
-        optimizer: Any = self.optimizers()[0]  # type: ignore[index]
+    def unrolled_loss(self, real: Tensor, fake: Tensor, *condition: Tensor) -> Tensor:
+        """Returns the discriminator's loss after its steps on these points, differentiable all the way."""
+        optimizer = self.optimizer_of("discriminator")
         group = optimizer.param_groups[0]
         parameters = group["params"]
         names = {parameter: name for name, parameter in self.discriminator.named_parameters()}
@@ -75,13 +72,13 @@ class UnrolledGAN(AdversarialModule):
 
         def loss(weights: Tensor) -> Tensor:
             parts = zip(parameters, weights.split(sizes), strict=True)
-            state = {names[parameter]: part.view_as(parameter) for parameter, part in parts}
+            state = {names[parameter]: part.view(parameter.shape) for parameter, part in parts}
             state |= {name: buffer.clone() for name, buffer in self.discriminator.named_buffers()}
-            real_logits, fake_logits = (functional_call(self.discriminator, state, (x,)) for x in (real, fake))
-            return self.objective.discriminator(real_logits, fake_logits)
+            logits = [functional_call(self.discriminator, state, (x, *condition)) for x in (real, fake)]
+            return self.objective.discriminator(*logits)
 
         # All weights in one vector: a step is then ten operations, and not ten for each layer.
-        weights = parameters_to_vector(parameters).detach().requires_grad_()
+        weights = torch.cat([parameter.detach().flatten() for parameter in parameters]).requires_grad_()
         states = [optimizer.state[parameter] for parameter in parameters]  # the discriminator has moved before
         first, second = (torch.cat([state[key].flatten() for state in states]) for key in ("exp_avg", "exp_avg_sq"))
         step = int(states[0]["step"])
@@ -94,7 +91,7 @@ class UnrolledGAN(AdversarialModule):
 def adam_step(
     weights: Vector, gradient: Vector, first: Vector, second: Vector, step: int, group: dict[str, Any]
 ) -> tuple[Vector, Vector, Vector]:
-    """The weights and both moments after one step of Adam (Kingma & Ba, 2015, https://arxiv.org/abs/1412.6980)."""
+    """Returns the weights and both moments after one step of Adam (Kingma & Ba, 2015, https://arxiv.org/abs/1412.6980)."""
     beta1, beta2 = group["betas"]
     first = torch.lerp(first, gradient, 1 - beta1)
     second = torch.addcmul(beta2 * second, gradient, gradient, value=1 - beta2)

@@ -52,13 +52,11 @@ class WGAN(AdversarialModule):
         self.weight_limit = weight_limit
 
     def discriminator_loss(self, batch: Batch) -> Terms:
-        real = batch[0]
-        fake = self.generator(self.latent(len(real)))
-        return {"wasserstein": self.discriminator(fake).mean() - self.discriminator(real).mean()}
+        real, fake = self.real(batch), self.fake(batch)
+        return {"wasserstein": self.discriminate(fake, batch).mean() - self.discriminate(real, batch).mean()}
 
     def generator_loss(self, batch: Batch) -> Terms:
-        fake = self.generator(self.latent(len(batch[0])))
-        return {"wasserstein": -self.discriminator(fake).mean()}
+        return {"wasserstein": -self.discriminate(self.fake(batch), batch).mean()}
 
     def descend(self, player: str, batch: Batch) -> None:
         super().descend(player, batch)

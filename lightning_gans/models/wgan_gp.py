@@ -1,5 +1,7 @@
 """WGAN-GP."""
 
+from functools import partial
+
 from lightning_gans.adversarial import AdversarialModule, Batch, Terms
 from lightning_gans.penalties import one_centered_penalty
 
@@ -24,13 +26,11 @@ class WGANGP(AdversarialModule):
         self.penalty_weight = penalty_weight
 
     def discriminator_loss(self, batch: Batch) -> Terms:
-        real = batch[0]
-        fake = self.generator(self.latent(len(real)))
+        real, fake = self.real(batch), self.fake(batch)
         return {
-            "wasserstein": self.discriminator(fake).mean() - self.discriminator(real).mean(),
-            "penalty": self.penalty_weight * one_centered_penalty(self.discriminator, real, fake),
+            "wasserstein": self.discriminate(fake, batch).mean() - self.discriminate(real, batch).mean(),
+            "penalty": self.penalty_weight * one_centered_penalty(partial(self.discriminate, batch=batch), real, fake),
         }
 
     def generator_loss(self, batch: Batch) -> Terms:
-        fake = self.generator(self.latent(len(batch[0])))
-        return {"wasserstein": -self.discriminator(fake).mean()}
+        return {"wasserstein": -self.discriminate(self.fake(batch), batch).mean()}

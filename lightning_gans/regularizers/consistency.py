@@ -1,30 +1,33 @@
 """Consistency regularization."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
+from torch import Tensor
 
-from lightning_gans.adversarial import AdversarialModule, Batch, Regularizer, Terms
-from lightning_gans.mechanics.hooks import inputs
+from lightning_gans.adversarial import AdversarialModule
+from lightning_gans.mechanics.players import Batch, Terms
 from lightning_gans.networks.wrappers.diff_augment import augment, checked
+from lightning_gans.regularizer import Regularizer
 
 
 class ConsistencyRegularization(Regularizer):
-    """Consistency regularisation, CR (Zhang et al., 2020, https://arxiv.org/abs/1910.12027), and bCR.
+    """Consistency regularization, CR (Zhang et al., 2020, https://arxiv.org/abs/1910.12027), and bCR.
 
     The discriminator is to say the same of an image and of its augmentation T(x) (eq. 2 of CR), and in bCR (Zhao et
     al., 2021, https://arxiv.org/abs/2002.04724) of samples too:
 
         real_weight E|D(x) - D(T(x))|^2 + fake_weight E|D(G(z)) - D(T(G(z)))|^2
 
-    To see what the discriminator is shown, labels and all, its loss is evaluated once more, without gradients.
+    It evaluates the discriminator twice more for each of the two, and draws samples of its own.
 
     Args:
         real_weight: lambda for real images; 10 in both papers.
         fake_weight: lambda for samples; 0 is CR, and 10 is bCR.
-        policy: What T is, see `DiffAugment`; both papers shift and flip.
+        policy: T, see `DiffAugment`; both papers shift and flip.
     """
+
+    needs = ("discriminate",)
 
     def __init__(
         self, real_weight: float = 10.0, fake_weight: float = 0.0, policy: Sequence[str] = ("flip", "translation")
@@ -42,12 +45,21 @@ class ConsistencyRegularization(Regularizer):
     def terms(self, player: str, module: AdversarialModule, batch: Batch, terms: Terms) -> Terms:
         if player != "discriminator":
             return terms
-        with inputs(module.discriminator) as calls, torch.no_grad():
-            module.discriminator_loss(batch)
-        total: Any = 0
-        for image, *others in calls:
-            weight = self.real_weight if image is batch[0] else self.fake_weight
-            if weight:
-                changed = module.discriminator(augment(image, self.policy), *others)
-                total = total + weight * (module.discriminator(image, *others) - changed).square().mean()
+        total = torch.zeros((), device=module.device)
+        if self.real_weight:
+            total = total + self.real_weight * self.change(module, module.real(batch), batch)
+        if self.fake_weight:
+            with torch.no_grad():
+                fake = module.fake(batch)
+            total = total + self.fake_weight * self.change(module, fake, batch)
         return terms | {"consistency": total}
+
+    def change(self, module: AdversarialModule, image: Tensor, batch: Batch) -> Tensor:
+        """Returns E|D(x) - D(T(x))|^2."""
+        if image.ndim != 4:
+            raise ValueError(
+                f"`ConsistencyRegularization` needs images (b, c, h, w), and {type(module).__name__} has "
+                f"{tuple(image.shape)}: leave it out."
+            )
+        changed = module.discriminate(augment(image, self.policy), batch)
+        return (module.discriminate(image, batch) - changed).square().mean()

@@ -3,10 +3,11 @@
 from typing import Any
 
 import torch
-from torch.nn.utils import parameters_to_vector
 
-from lightning_gans.adversarial import AdversarialModule, Batch, Regularizer, Terms
+from lightning_gans.adversarial import AdversarialModule
 from lightning_gans.mechanics.checkpoints import make_buffers
+from lightning_gans.mechanics.players import Batch, Terms
+from lightning_gans.regularizer import Regularizer
 
 
 class HistoricalAveraging(Regularizer):
@@ -30,7 +31,8 @@ class HistoricalAveraging(Regularizer):
         self._counted: dict[str, int] = {}  # the batch at which a player was last counted, in this run
 
     def terms(self, player: str, module: AdversarialModule, batch: Batch, terms: Terms) -> Terms:
-        theta = parameters_to_vector(p for p in module.players()[player].parameters() if p.requires_grad)
+        parameters = [p for p in module.players()[player].module.parameters() if p.requires_grad]
+        theta = torch.cat([parameter.flatten() for parameter in parameters])
         if f"{player}_mean" not in self._buffers:
             self.register_buffer(f"{player}_mean", torch.zeros_like(theta))
             self.register_buffer(f"{player}_count", torch.zeros((), dtype=torch.long, device=theta.device))

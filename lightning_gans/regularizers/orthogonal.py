@@ -3,7 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-from lightning_gans.adversarial import AdversarialModule, Batch, Regularizer, Terms
+from torch.nn.modules.conv import _ConvTransposeNd
+
+from lightning_gans.adversarial import AdversarialModule
+from lightning_gans.mechanics.players import Batch, Terms
+from lightning_gans.regularizer import Regularizer
 
 
 class OrthogonalRegularization(Regularizer):
@@ -29,10 +33,12 @@ class OrthogonalRegularization(Regularizer):
     def terms(self, player: str, module: AdversarialModule, batch: Batch, terms: Terms) -> Terms:
         if player != "generator":
             return terms
+        layers = [layer for layer in module.generator.modules() if isinstance(layer, _ConvTransposeNd)]
+        transposed = {id(weight) for layer in layers for weight in layer.parameters()}  # inputs come first there
         total: Any = 0
         for name, weight in module.generator.named_parameters():
             if weight.ndim < 2 or any(name.startswith(part) for part in self.skip):
                 continue
-            filters = weight.flatten(1)
+            filters = (weight.transpose(0, 1) if id(weight) in transposed else weight).flatten(1)
             total = total + (filters @ filters.T).square().sum() - filters.square().sum(1).square().sum()
         return terms | {"orthogonality": self.weight * total}
