@@ -34,7 +34,7 @@ def elsewhere(tmp_path, monkeypatch) -> Path:
     for name in ("callbacks", "datamodules"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").write_text("OWNER = 'somebody else'\n")
-    for name in ("callbacks", "datamodules", "their_gan"):
+    for name in ("callbacks", "datamodules", "their_gan", "their_regularizer", "their_callback"):
         monkeypatch.setitem(sys.modules, name, None)  # so that its removal, and that of what a page imports, is undone
         del sys.modules[name]
     (tmp_path / "photos").mkdir()

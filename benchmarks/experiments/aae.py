@@ -41,8 +41,7 @@ def trained(recipe: str, runs: Path, name: str, options: list[str]) -> tuple[AAE
 
 def decode(module: AAE, code: Tensor, label: Tensor) -> Tensor:
     """Returns the averaged decoder's images."""
-    with module.evaluating():
-        return module.generate(code, (code, label))
+    return module.draw((code, label), seed=0, latent=code)["fake"]
 
 
 def map_of_codes() -> tuple[Tensor, Tensor]:
@@ -52,16 +51,20 @@ def map_of_codes() -> tuple[Tensor, Tensor]:
     return code, torch.zeros(len(code)).long()
 
 
-def styles_by_digit(latent_dim: int) -> tuple[Tensor, Tensor]:
+def draws(module: AAE, count: int, seed: int) -> Tensor:
+    """Draws codes from the prior."""
+    return torch.randn(count, module.generator["encoder"].latent_dim, generator=torch.Generator().manual_seed(seed))
+
+
+def styles_by_digit(module: AAE) -> tuple[Tensor, Tensor]:
     """Returns codes and labels: a style in each row, a digit in each column."""
-    style = torch.randn(STYLES, latent_dim, generator=torch.Generator().manual_seed(0))
+    style = draws(module, STYLES, 0)
     return style.repeat_interleave(10, dim=0), torch.arange(10).repeat(STYLES)
 
 
 def share_of_told_digits(module: AAE, count: int = 10000) -> float:
     """Returns the share of drawn digits that the digit classifier puts into the class told."""
-    style = torch.randn(count, module.latent_dim, generator=torch.Generator().manual_seed(1))
-    label = torch.arange(count) % 10
+    style, label = draws(module, count, 1), torch.arange(count) % 10
     network = DigitClassifier.pretrained()
     blocks = zip(style.split(1000), label.split(1000), strict=True)
     with torch.no_grad():
@@ -75,11 +78,10 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--pictures", type=Path, default=PICTURES)
     args, options = parser.parse_known_args()
-    labeled = args.recipe == "aae_style_mnist"
 
     module, scores, seconds = trained(args.recipe, args.runs, "adversary", options)
-    code, label = styles_by_digit(module.latent_dim) if labeled else map_of_codes()
-    columns, padding = (10, 2) if labeled else (SIDE, 0)
+    code, label = styles_by_digit(module) if module.conditional else map_of_codes()
+    columns, padding = (10, 2) if module.conditional else (SIDE, 0)
     save_grid(decode(module, code, label), columns, args.pictures / f"{args.recipe}.png", padding)
     plain, plain_scores, plain_seconds = trained(args.recipe, args.runs, "none", options + WITHOUT)
 
@@ -89,7 +91,7 @@ def main() -> None:
     }
     distances = {name: found["code_distance"] for name, found in values.pop("CodeDistance").items()}
     values["code_distance"] = distances | {"ratio": distances["without"] / distances["with the adversary"]}
-    if labeled:
+    if module.conditional:
         values["share of drawn digits that the classifier puts into the class told"] = {
             "with the adversary": share_of_told_digits(module),
             "without": share_of_told_digits(plain),

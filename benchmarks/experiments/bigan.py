@@ -41,7 +41,7 @@ def train_regressor(module: BiGAN, encoder: BiGANEncoder, steps: int, batch_size
     for step in range(steps):
         with torch.no_grad(), module.averaged():
             latent = module.latent(batch_size)
-            image = module.networks()["decoder"](latent)
+            image = module.generate(latent, ())
         loss = binary_cross_entropy((encoder(image) + 1) / 2, (latent + 1) / 2)
         optimizer.zero_grad()
         loss.backward()
@@ -89,7 +89,7 @@ def main() -> None:
     draw(module, data, args.picture)
 
     seed_everything(1)
-    last: Any = module.networks()["encoder"].last
+    last: Any = module.generator["encoder"].last
     regressor = BiGANEncoder(latent_dim=last.out_features, width=last.in_features)
     values: dict[str, Any] = {
         "pixels": measure(data, lambda image: image.flatten(1)),
