@@ -16,13 +16,13 @@ from tests.conftest import largest_difference, loader, trainer
 PLAYERS = {"discriminator", "generator", "autoencoder"}
 
 
-def small(labelled=False, **kwargs):
-    decoder = MLPGenerator(latent_dim=13 if labelled else 3, size=8, width=16)
+def small(conditional=False, **kwargs):
+    decoder = MLPGenerator(latent_dim=13 if conditional else 3, size=8, width=16)
     return AAE(
         encoder=AAEEncoder(latent_dim=3, size=8, width=16),
-        decoder=LabelledGenerator(decoder) if labelled else decoder,
+        decoder=LabelledGenerator(decoder) if conditional else decoder,
         discriminator=AAEDiscriminator(latent_dim=3, width=16),
-        labelled=labelled,
+        conditional=conditional,
         **kwargs,
     )
 
@@ -79,12 +79,12 @@ def test_the_encoder_wants_its_codes_taken_for_draws():
     torch.testing.assert_close(module.generator_loss(batch), {"adversarial": expected})
 
 
-def test_a_labelled_decoder_has_the_class_behind_the_code():
-    module = small(labelled=True)
+def test_a_conditional_decoder_has_the_class_behind_the_code():
+    module = small(conditional=True)
     code, label = torch.randn(4, 3), torch.tensor([7, 0, 9, 7])
     inputs = torch.cat([code, one_hot(label, 10)], dim=1)
     expected = module.generator["decoder"].network.layers(inputs)
-    assert torch.equal(module.decode(code, [code, label]), expected)
+    assert torch.equal(module.generate(code, [code, label]), expected)
     image = torch.rand(4, 1, 8, 8)
     expected = module.generator["decoder"](module.generator["encoder"](image), label) - image
     torch.testing.assert_close(module.autoencoder_loss([image, label])["reconstruction"], expected.square().mean())
@@ -168,9 +168,9 @@ def test_the_average_is_of_encoder_and_decoder(fit):
     torch.testing.assert_close(drawn["reconstruction"], average["decoder"](average["encoder"](image)))
 
 
-def test_samples_of_a_labelled_decoder_come_with_their_labels():
+def test_samples_of_a_conditional_decoder_come_with_their_labels():
     image, label = next(iter(loader()))
-    drawn = small(labelled=True).draw([image, label], seed=0)
+    drawn = small(conditional=True).draw([image, label], seed=0)
     assert torch.equal(drawn["label"], label) and drawn["fake"].shape == image.shape
     assert "label" not in small().draw([image, label], seed=0)
 

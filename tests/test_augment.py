@@ -13,9 +13,7 @@ from lightning_gans.networks.wrappers.diff_augment import (
     saturation,
     translation,
 )
-from lightning_gans.objectives import Hinge, LeCam, NonSaturating
-from lightning_gans.regularizers import ConsistencyRegularization
-from tests.conftest import Judge, Line, largest_difference, loader, tiny, trainer
+from tests.conftest import Judge, Line, loader, trainer
 
 IMAGE = torch.rand(64, 3, 16, 16, generator=torch.Generator().manual_seed(1)) * 2 - 1
 
@@ -70,52 +68,3 @@ def test_an_unknown_policy_is_refused():
 def test_a_discriminator_that_sees_augmented_images_trains(tmp_path):
     module = GAN(generator=Line(), discriminator=DiffAugment(Judge(), ["translation", "cutout"]))
     trainer(tmp_path, steps=4).fit(module, loader())
-
-
-@pytest.mark.parametrize(("real_weight", "fake_weight"), [(10.0, 0.0), (10.0, 5.0)])
-def test_consistency_is_the_squared_difference_of_logits(real_weight, fake_weight):
-    module = tiny()
-    batch = (torch.randn(8, 1, 8, 8),)
-    shown = []
-    module.discriminator.register_forward_pre_hook(lambda _, args: shown.append(args[0]))
-    regularizer = ConsistencyRegularization(real_weight, fake_weight, ["flip"])
-    terms = regularizer.terms("discriminator", module, batch, {})
-    judged = module.discriminator
-    pairs = [(shown[i], shown[i + 1]) for i in range(2, len(shown), 2)]  # after the two of the loss
-    expected = sum(
-        weight * (judged(a) - judged(b)).square().mean()
-        for weight, (a, b) in zip((real_weight, fake_weight), pairs, strict=False)
-    )
-    assert terms["consistency"].item() == pytest.approx(expected.item(), rel=1e-5)
-    assert any(torch.equal(a, batch[0]) for pair in pairs[:1] for a in pair)
-    assert ConsistencyRegularization().terms("generator", module, batch, {}) == {}
-
-
-def test_lecam_holds_logits_to_the_averages_of_the_other_side():
-    objective = LeCam(Hinge(), weight=0.5, decay=0.9)
-    real, fake = torch.tensor([1.0, 3.0]), torch.tensor([-2.0, 0.0])
-    first = objective.discriminator(real, fake)
-    assert first.item() == pytest.approx(Hinge().discriminator(real, fake).item() + 0.5 * (5 + 2))
-    assert (objective.real_mean.item(), objective.fake_mean.item()) == pytest.approx((0.2, -0.1))
-    second = objective.discriminator(real, fake)
-    held = ((1.1**2 + 3.1**2) + (2.2**2 + 0.2**2)) / 2
-    assert second.item() == pytest.approx(Hinge().discriminator(real, fake).item() + 0.5 * held)
-    assert objective.generator(fake) == Hinge().generator(fake)
-
-
-def test_the_averages_of_lecam_are_resumed(tmp_path):
-    module = tiny(objective=LeCam(NonSaturating()))
-    run = trainer(tmp_path, steps=4)
-    run.fit(module, loader())
-    run.save_checkpoint(tmp_path / "saved.ckpt")
-    again = tiny(objective=LeCam(NonSaturating()))
-    trainer(tmp_path, steps=4).fit(again, loader(), ckpt_path=tmp_path / "saved.ckpt")
-    assert module.objective.real_mean != 0
-    assert largest_difference(module.state_dict(), again.state_dict()) == 0
-
-
-def test_weights_of_nothing_are_refused():
-    with pytest.raises(ValueError, match="`real_weight` and `fake_weight` must be at least 0, one of them above"):
-        ConsistencyRegularization(0.0, 0.0)
-    with pytest.raises(ValueError, match="`weight` must be above 0 and `decay` from 0 to below 1, got 0.3 and 1.0."):
-        LeCam(Hinge(), decay=1.0)

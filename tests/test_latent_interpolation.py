@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from lightning_gans import CGAN, GAN
+from lightning_gans import GAN
 from lightning_gans.callbacks import LatentInterpolation
 from lightning_gans.callbacks.latent_interpolation import between_classes, largest_step
 from lightning_gans.networks import LabelledGenerator
@@ -121,7 +121,7 @@ def test_a_small_first_batch_gives_fewer_rows(tmp_path):
 
 def test_classes_are_walked_by_shares_at_a_constant_latent(tmp_path):
     generator = LabelledGenerator(Doubled(), 10)
-    module = CGAN(generator=generator, discriminator=Judge(), ema_halflife=0.0)
+    module = GAN(generator=generator, discriminator=Judge(), conditional=True, ema_halflife=0.0)
     run(module, tmp_path, num_rows=2)
     rows = images(tmp_path / "samples" / "interpolation_classes.png", 28)
     shares = between_classes(10)

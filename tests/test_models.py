@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lightning_gans import ACGAN, CGAN, WGAN, WGANGP, CatGAN, InfoGAN, RelativisticGAN
+from lightning_gans import ACGAN, GAN, WGAN, WGANGP, CatGAN, InfoGAN, RelativisticGAN
 from lightning_gans.models.catgan import conditional_entropy, marginal_entropy
 from lightning_gans.networks.catgan import GaussianNoise
 from lightning_gans.objectives import Hinge
@@ -33,7 +33,7 @@ class Marked(nn.Module):
         return self.weight * torch.ones(len(latent), 1, 2, 2)
 
 
-class Told(nn.Module):
+class Known(nn.Module):
     """A discriminator that gives known logits to real pictures, which are zero, and to generated ones."""
 
     def __init__(self, real: Tensor, fake: Tensor) -> None:
@@ -47,7 +47,7 @@ class Told(nn.Module):
 
 
 def build(variant, real=REAL, fake=FAKE, **kwargs):
-    return variant(generator=Marked(), discriminator=Told(real, fake), **kwargs)
+    return variant(generator=Marked(), discriminator=Known(real, fake), **kwargs)
 
 
 BATCH = (torch.zeros(3, 1, 2, 2), LABEL)
@@ -71,8 +71,8 @@ def entropy(p):
     return -(p * np.log(p)).sum(-1)
 
 
-def test_cgan_is_equation_2_with_both_players_told_the_class():
-    module = build(CGAN, REAL[:, 0], FAKE[:, 0])
+def test_a_conditional_gan_is_equation_2_with_the_class_in_both_networks():
+    module = build(GAN, REAL[:, 0], FAKE[:, 0], conditional=True)
     expected = -log_sigmoid(REAL[:, 0]).mean() - log_sigmoid(-FAKE[:, 0]).mean()
     assert values(module.discriminator_loss(BATCH)) == {"adversarial": expected}
     assert torch.equal(module.generator.label, LABEL) and torch.equal(module.discriminator.label, LABEL)
@@ -90,7 +90,7 @@ def test_ac_gan_is_equations_2_and_3():
     assert values(module.generator_loss(BATCH)) == expected
 
 
-@pytest.mark.parametrize("variant", [CGAN, ACGAN])
+@pytest.mark.parametrize("variant", [partial(GAN, conditional=True), ACGAN])
 def test_samples_are_of_the_labels_asked_for(variant):
     module = build(variant)
     drawn = module.samples(BATCH)

@@ -34,7 +34,7 @@ def unrolled():
         networks = {"generator": PointGenerator(3, width=5), "discriminator": PointDiscriminator(width=5)}
         module = UnrolledGAN(unrolled_steps=steps, ema_halflife=0.0, **networks).double()
         optimizer = make_optimizer(module.discriminator.parameters())
-        module.optimizers = lambda: [optimizer]  # type: ignore[method-assign]
+        module.optimizer_of = lambda player: optimizer  # type: ignore[method-assign]
         for _ in range(2):
             optimizer.zero_grad()
             value(module.discriminator, torch.randn(6, 2).double(), torch.randn(6, 2).double()).backward()
@@ -53,7 +53,7 @@ def test_the_generator_meets_the_discriminator_that_torchs_adam_makes(unrolled, 
     ours = module.unrolled_loss(real, fake)
     discriminator = copy.deepcopy(module.discriminator).requires_grad_(True)
     optimizer = adam(discriminator.parameters())
-    optimizer.load_state_dict(module.optimizers()[0].state_dict())
+    optimizer.load_state_dict(module.optimizer_of("discriminator").state_dict())
     for _ in range(steps):
         optimizer.zero_grad()
         value(discriminator, real, fake).backward()
@@ -73,9 +73,11 @@ def test_the_gradient_goes_through_the_steps(unrolled, steps):
 
 def test_unrolling_leaves_the_discriminator_and_its_optimizer_alone(unrolled):
     module = unrolled(4)
-    before = copy.deepcopy((module.discriminator.state_dict(), module.optimizers()[0].state_dict()["state"]))
+    before = copy.deepcopy(
+        (module.discriminator.state_dict(), module.optimizer_of("discriminator").state_dict()["state"])
+    )
     module.unrolled_loss(torch.randn(4, 2).double(), torch.randn(4, 2).double())
-    after = module.discriminator.state_dict(), module.optimizers()[0].state_dict()["state"]
+    after = module.discriminator.state_dict(), module.optimizer_of("discriminator").state_dict()["state"]
     assert all(torch.equal(before[0][name], after[0][name]) for name in after[0])
     assert all(torch.equal(before[1][i][key], after[1][i][key]) for i in after[1] for key in after[1][i])
 

@@ -24,8 +24,9 @@ def keeps_arguments(init: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(init)
     def wrapped(self: Any, *args: Any, **kwargs: Any) -> None:
-        arguments = signature.bind(self, *args, **kwargs).arguments
-        named = {name: value for name, value in arguments.items() if name != "self"}
+        bound = signature.bind(self, *args, **kwargs)
+        bound.apply_defaults()
+        named = {name: value for name, value in bound.arguments.items() if name != "self"}
         loose: tuple[Any, ...] = ()
         for name, parameter in signature.parameters.items():
             if parameter.kind is parameter.VAR_KEYWORD:
