@@ -30,7 +30,7 @@ def train(name: str, *options: str) -> GANCLI:
 
 
 def last_scores(cli: GANCLI) -> dict[str, dict[str, Any]]:
-    """Returns what each callback scored at the end of a training, by the callback's name."""
+    """Returns the last scores of a training with their protocols, by the name of the callback."""
     trainer: Any = cli.trainer
     entries = json.loads((Path(trainer.log_dir) / "metrics.json").read_text())
     return {entry["scorer"]: entry for entry in entries if entry["step"] == trainer.max_steps}

@@ -49,7 +49,7 @@ def write_record(
         protocol: What else is needed to get the same numbers.
         seed: The seed of what is random; None if nothing is.
         seconds: How long the measurement took; None takes the time since this module was loaded.
-        command: The command that repeats the measurement; None takes that of this process.
+        command: The command that repeats the measurement; None takes the one of this process.
         folder: The folder of the file.
     """
     record = {
@@ -74,7 +74,7 @@ def own_command() -> str:
 
 
 def machine() -> dict[str, Any]:
-    """Returns what the measurement ran on."""
+    """Returns the processor, the threads and the versions of this process."""
     return {
         "cores": os.cpu_count(),
         "instructions": torch.backends.cpu.get_cpu_capability(),

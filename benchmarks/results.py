@@ -135,7 +135,7 @@ def gallery_page(systems: list[dict[str, Any]]) -> str:
     lines = [
         "# Gallery",
         "",
-        "Each system with its one idea and, where it was run to show it, the picture that the command beside it made.",
+        "Each system with its one idea and, where it was run, its picture with the command that made it.",
         "",
         READING,
     ]

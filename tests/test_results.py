@@ -1,4 +1,4 @@
-"""What the documents say of results is what was kept."""
+"""The documents agree with the kept results."""
 
 import importlib
 import json
@@ -43,7 +43,7 @@ def test_means_and_deviations_are_over_seeds():
 
 @pytest.fixture
 def run(tmp_path) -> None:
-    """The files of a run, of seed 3, with scores of two callbacks."""
+    """Writes the files of a run of seed 3 with scores of two callbacks."""
     config = {"seed_everything": 3, "trainer": {"logger": {"init_args": {"name": "cgan_mnist"}}}}
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
     entries = [

@@ -62,8 +62,8 @@ def styles_by_digit(module: AAE) -> tuple[Tensor, Tensor]:
     return style.repeat_interleave(10, dim=0), torch.arange(10).repeat(STYLES)
 
 
-def share_of_told_digits(module: AAE, count: int = 10000) -> float:
-    """Returns the share of drawn digits that the digit classifier puts into the class told."""
+def class_accuracy(module: AAE, count: int = 10000) -> float:
+    """Returns the share of drawn digits that the digit classifier puts into the class asked for."""
     style, label = draws(module, count, 1), torch.arange(count) % 10
     network = DigitClassifier.pretrained()
     blocks = zip(style.split(1000), label.split(1000), strict=True)
@@ -92,9 +92,9 @@ def main() -> None:
     distances = {name: found["code_distance"] for name, found in values.pop("CodeDistance").items()}
     values["code_distance"] = distances | {"ratio": distances["without"] / distances["with the adversary"]}
     if module.conditional:
-        values["share of drawn digits that the classifier puts into the class told"] = {
-            "with the adversary": share_of_told_digits(module),
-            "without": share_of_told_digits(plain),
+        values["class_accuracy"] = {
+            "with the adversary": class_accuracy(module),
+            "without": class_accuracy(plain),
         }
     values["seconds"] = {"with the adversary": seconds, "without": plain_seconds}
     protocol = {scorer: entry["protocol"] for scorer, entry in scores.items()}

@@ -16,7 +16,6 @@ import argparse
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -27,7 +26,6 @@ from torch.nn.functional import binary_cross_entropy
 from benchmarks.recipes import train
 from benchmarks.record import PICTURES, RESULTS, save_grid, write_record
 from lightning_gans import BiGAN
-from lightning_gans.callbacks.training_images import features_of
 from lightning_gans.datamodules import MNISTDataModule
 from lightning_gans.metrics import nearest
 from lightning_gans.networks import BiGANEncoder
@@ -51,13 +49,18 @@ def train_regressor(module: BiGAN, encoder: BiGANEncoder, steps: int, batch_size
     return encoder.eval()
 
 
+@torch.no_grad()
+def encoded(images: Any, encode: Callable[[Tensor], Tensor]) -> Tensor:
+    """Returns the codes of all images."""
+    return torch.cat([encode(images[index][0]) for index in torch.arange(len(images)).split(1000)])
+
+
 def measure(data: MNISTDataModule, encode: Callable[[Tensor], Tensor]) -> float:
     """Measures the accuracy of the nearest neighbor."""
     training, evaluation = data.training, data.evaluation
     same = training is evaluation
-    alone, cpu = SimpleNamespace(world_size=1, global_rank=0), torch.device("cpu")
-    points = features_of(training, encode, alone, cpu)
-    queries = points if same else features_of(evaluation, encode, alone, cpu)
+    points = encoded(training, encode)
+    queries = points if same else encoded(evaluation, encode)
     index = nearest(queries, points, torch.arange(len(points)) if same else None)[1]
     return (training.label[index] == evaluation.label).double().mean().item()
 

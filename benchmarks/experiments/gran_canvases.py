@@ -19,15 +19,17 @@ from benchmarks.record import PICTURES, save_grid, write_record
 from lightning_gans import GAN
 from lightning_gans.datamodules import MNISTDataModule
 from lightning_gans.mechanics.randomness import seeded
-from lightning_gans.metrics.features import feature_network, see
-from lightning_gans.metrics.scores import Seen, compute_scores
+from lightning_gans.metrics import FeatureScores
 from lightning_gans.networks import GRANGenerator
 
 
-def seen(images: Tensor) -> Seen:
-    """Returns what the digit classifier sees in images."""
-    features, logits = zip(*(see(feature_network("digits"), part) for part in images.split(500)), strict=True)
-    return Seen(torch.cat(features), torch.cat(logits))
+def scores_of(drawn: Tensor, real: Tensor) -> dict[str, float]:
+    """Scores samples against real digits by the digit classifier."""
+    scores = FeatureScores(["fid", "inception_score"], features="digits")
+    for images, are_real in ((real, True), (drawn, False)):
+        for part in images.split(500):
+            scores.update(part, real=are_real)
+    return {name: value.item() for name, value in scores.compute().items()}
 
 
 def main() -> None:
@@ -50,8 +52,7 @@ def main() -> None:
         batches = -(-len(real) // args.batch_size)
         parts = [generator.canvases(module.latent(args.batch_size)) for _ in range(batches)]
     drawn = torch.cat(parts, dim=1)[:, : len(real)]
-    known = seen(real)
-    values = {f"step_{t}": compute_scores(["fid", "inception_score"], known, seen(of)) for t, of in enumerate(drawn, 1)}
+    values = {f"step_{t}": scores_of(canvas, real) for t, canvas in enumerate(drawn, 1)}
     protocol = {
         "samples": f"{len(real)}, normalized in batches of {args.batch_size}, moving average (EMA)",
         "reference": f"{data.reference}, digit classifier",
