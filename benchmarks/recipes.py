@@ -32,8 +32,16 @@ def train(name: str, *options: str) -> GANCLI:
 def last_scores(cli: GANCLI) -> dict[str, dict[str, Any]]:
     """Returns the last scores of a training with their protocols, by the name of the callback."""
     trainer: Any = cli.trainer
-    entries = json.loads((Path(trainer.log_dir) / "metrics.json").read_text())
+    entries = entries_of(Path(trainer.log_dir))
     return {entry["scorer"]: entry for entry in entries if entry["step"] == trainer.max_steps}
+
+
+def entries_of(folder: Path) -> list[dict[str, Any]]:
+    """Returns the scores of a run; their command is left out, since the record has the benchmark's."""
+    entries = json.loads((folder / "metrics.json").read_text())
+    for entry in entries:
+        entry["protocol"].pop("command", None)
+    return entries
 
 
 def quieten() -> None:

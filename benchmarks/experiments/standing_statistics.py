@@ -7,14 +7,13 @@ RUNS is the folder for the runs; each sees the same number of images. What follo
 """
 
 import argparse
-import json
 import time
 from pathlib import Path
 from typing import Any
 
 from lightning import Trainer
 
-from benchmarks.recipes import train
+from benchmarks.recipes import entries_of, train
 from benchmarks.record import RESULTS, write_record
 from lightning_gans.callbacks import GenerativeMetrics, StandingStatistics
 
@@ -25,7 +24,7 @@ def scored(cli: Any, callbacks: list[Any], folder: Path) -> dict[str, Any]:
     """Tests the trained module, and returns the entry that the scores are kept in."""
     trainer = Trainer(default_root_dir=folder, callbacks=callbacks, logger=False, enable_progress_bar=False)
     trainer.test(cli.model, datamodule=cli.datamodule, verbose=False)
-    (entry,) = json.loads((folder / "metrics.json").read_text())
+    (entry,) = entries_of(folder)
     return entry
 
 

@@ -19,6 +19,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from scipy.stats import spearmanr
 
+from benchmarks.recipes import entries_of
 from benchmarks.record import PICTURES, write_record
 
 KINDS = {  # the name of a logged loss: its sign in the picture, and its name there
@@ -66,7 +67,7 @@ def main() -> None:
         axis.set_title(f"{system.upper()}: rank correlation {values[f'{system}_rank_correlation']:.2f}")
     figure.tight_layout()
     figure.savefig(PICTURES / "wgan_correlation.png")
-    metrics = json.loads((args.wgan / "metrics.json").read_text())[-1]
+    metrics = entries_of(args.wgan)[-1]
     protocol = {"loss": "mean of the logged values since the score before", "fid": metrics["protocol"]}
     write_record("wgan_correlation", values, protocol, seed=0, seconds=metrics["seconds"])
     print(json.dumps(values, indent=2))
