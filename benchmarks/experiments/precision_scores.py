@@ -36,21 +36,24 @@ class Round(torch.autograd.Function):
 
 
 class RoundWeight(nn.Module):
+    """Rounding of a weight in training; scores are taken in full precision."""
+
     def forward(self, weight: Tensor) -> Tensor:
-        return Round.apply(weight)
+        return Round.apply(weight) if self.training else weight
 
 
 class SimulatedBF16(Callback):
     """Rounding of all that autocast computes in bf16."""
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        for network in (pl_module.generator, pl_module.discriminator):
-            for module in network.modules():
-                if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
-                    parametrize.register_parametrization(module, "weight", RoundWeight(), unsafe=True)
-                if not list(module.children()) and not isinstance(module, RoundWeight):
-                    module.register_forward_pre_hook(lambda module, inputs: tuple(map(Round.apply, inputs)))
-                    module.register_forward_hook(lambda module, inputs, output: Round.apply(output))
+        networks = (pl_module.generator, pl_module.discriminator, pl_module.generator_ema)
+        for network in networks:  # of the average the weights alone, so that all parameters keep the same order
+            for layer in [part for part in network.modules() if not list(part.children())]:
+                if network is not pl_module.generator_ema:
+                    layer.register_forward_pre_hook(lambda layer, inputs: tuple(map(Round.apply, inputs)))
+                    layer.register_forward_hook(lambda layer, inputs, output: Round.apply(output))
+                if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+                    parametrize.register_parametrization(layer, "weight", RoundWeight(), unsafe=True)
 
 
 def score(recipe: str, seed: int, precision: str, folder: str, further: list[str]) -> dict[str, float]:
