@@ -174,7 +174,7 @@ class AdversarialModule(Variant, ABC):
         synchronize_on_any_device(self.trainer.strategy)
         if stage == "fit":
             check_trainer(self, self.trainer)
-            processes.leave_to_the_loop(self)
+            processes.leave_to_the_loop(self, self.trainer.strategy)
             self._resumed_options = None
 
     def configure_optimizers(self) -> Any:
@@ -239,7 +239,7 @@ class AdversarialModule(Variant, ABC):
         checkpoint |= {"live_arguments": self.live_arguments, "options": self._options}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoints.check_live_arguments(self, checkpoint)
+        checkpoints.check(self, checkpoint)
         self.steps_taken = checkpoint["global_step"]
         self._resumed_options = checkpoint.get("options", {})
         if fit := checkpoint.get("loops", {}).get("fit_loop"):

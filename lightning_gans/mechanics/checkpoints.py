@@ -69,16 +69,19 @@ def is_plain(value: Any) -> bool:
     return type(value) in (type(None), bool, int, float, str)
 
 
-def check_live_arguments(module: Any, checkpoint: dict[str, Any]) -> None:
+def check(module: Any, checkpoint: dict[str, Any]) -> None:
     """Refuses a checkpoint of another kind of module, or of one that was built with more than this one.
 
-    The command line gives every argument.
+    The command line gives every argument. Counters of older checkpoints stand beside the weights.
     """
     if "live_arguments" not in checkpoint:
         raise ValueError("The checkpoint must hold an adversarial module, and holds another one.")
     missing = set(checkpoint["live_arguments"]) - set(module.live_arguments)
     if missing and "_instantiator" not in module.hparams:
         raise ValueError(f"The checkpoint's module was built with {', '.join(sorted(missing))}: hand them in again.")
+    if "images_seen" in checkpoint:
+        counters = [checkpoint["images_seen"], -1 if checkpoint["seed"] is None else checkpoint["seed"]]
+        checkpoint["state_dict"].setdefault("_extra_state", torch.tensor(counters))
 
 
 def check_finite(module: nn.Module, images_seen: int) -> None:
