@@ -14,7 +14,7 @@ from lightning import LightningModule
 
 from lightning_gans.datamodules import MNISTDataModule
 from lightning_gans.networks.wrappers.spectral import spectral_norms
-from lightning_gans.penalties import input_gradient
+from lightning_gans.penalties import between, input_gradient
 
 RESULTS = Path(__file__).parent / "results"
 PAIRS = 1000
@@ -30,8 +30,8 @@ def main(path: str) -> None:
     real = next(iter(data.val_dataloader()))[0]
     with torch.no_grad():
         fake = module.generator(module.latent(PAIRS))
-    between = torch.lerp(real, fake, torch.rand(PAIRS, 1, 1, 1)).requires_grad_()
-    norms = input_gradient(module.discriminator(between), between).norm(dim=1)
+    points = between(real, fake)
+    norms = input_gradient(module.discriminator(points), points).norm(dim=1)
     scores = {"gradient_norm": norms.mean().item(), "gradient_norm_std": norms.std().item()}
     if layers := spectral_norms(module.discriminator).values():
         scores["spectral_norm_farthest_from_1"] = max(layers, key=lambda norm: abs(norm - 1))

@@ -6,7 +6,7 @@ from jaxtyping import TypeCheckError
 from torch import tensor
 
 from lightning_gans.objectives import Hinge, LeastSquares, Minimax, NonSaturating, Wasserstein
-from lightning_gans.penalties import one_centered_penalty, zero_centered_penalty
+from lightning_gans.penalties import between, one_centered_penalty, zero_centered_penalty
 
 REAL, FAKE = tensor([2.0, -1.0]), tensor([0.0, 3.0, -2.0])
 
@@ -51,32 +51,26 @@ def test_both_players_of_minimax_share_one_value():
 
 def test_penalties_of_a_linear_critic_are_functions_of_its_norm():
     weight = torch.randn(3, 2, 2)
-    real, fake = torch.randn(5, 3, 2, 2).requires_grad_(), torch.randn(5, 3, 2, 2)
+    inputs = torch.randn(5, 3, 2, 2).requires_grad_()
 
     def critic(images):
         return (images * weight).sum((1, 2, 3))
 
-    torch.testing.assert_close(zero_centered_penalty(critic(real), real), weight.square().sum() / 2)
-    torch.testing.assert_close(one_centered_penalty(critic, real.detach(), fake), (weight.norm() - 1).square())
+    torch.testing.assert_close(zero_centered_penalty(critic(inputs), inputs), weight.square().sum() / 2)
+    torch.testing.assert_close(one_centered_penalty(critic(inputs), inputs), (weight.norm() - 1).square())
 
 
-def test_one_centered_penalty_is_taken_on_the_lines_from_real_to_fake():
-    seen = []
-
-    def critic(images):
-        seen.append(images.detach())
-        return images.sum((1, 2, 3))
-
+def test_points_between_lie_on_the_lines_from_real_to_fake():
     real, fake = torch.zeros(64, 1, 2, 2), torch.arange(1.0, 5).view(1, 1, 2, 2).expand(64, 1, 2, 2)
-    one_centered_penalty(critic, real, fake)
-    positions = seen[0][:, 0] / torch.arange(1.0, 5).view(2, 2)
+    positions = between(real, fake).detach()[:, 0] / torch.arange(1.0, 5).view(2, 2)
     assert torch.allclose(positions, positions[:, :1, :1].expand_as(positions))  # one position an image
     assert positions.min() >= 0 and positions.max() <= 1 and positions.std() > 0.2
 
 
 def test_a_penalty_can_itself_be_differentiated():
     weight = torch.randn(3, requires_grad=True)
-    one_centered_penalty(lambda x: (x * weight).sum(1), torch.randn(4, 3), torch.randn(4, 3)).backward()
+    points = between(torch.randn(4, 3), torch.randn(4, 3))
+    one_centered_penalty((points * weight).sum(1), points).backward()
     norm = weight.detach().norm()
     torch.testing.assert_close(weight.grad, 2 * (norm - 1) * weight.detach() / norm)
 

@@ -1,39 +1,20 @@
 """Remedies: each against values worked out by hand, in a variant, and across a checkpoint."""
 
-import copy
 import math
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 import torch
-from lightning import seed_everything
-from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor, nn
 
 from lightning_gans import GAN, RelativisticGAN
 from lightning_gans.__main__ import main
-from lightning_gans.datamodules import GaussianMixtureDataModule
 from lightning_gans.networks import (
-    BiGANDiscriminator,
-    DCGANDiscriminator,
-    DCGANGenerator,
-    InfoGANDiscriminator,
-    LabelledGenerator,
     PointDiscriminator,
     PointGenerator,
-    ResNetDiscriminator,
-    ResNetGenerator,
-)
-from lightning_gans.networks.wrappers import (
-    InstanceNoise,
-    MinibatchDiscrimination,
-    MinibatchSimilarity,
-    VirtualBatchNorm,
 )
 from lightning_gans.objectives import Minimax, NonSaturating
 from lightning_gans.regularizers import FeatureMatching, HistoricalAveraging
-from tests.conftest import Judge, Line, largest_difference, loader, reduced, tiny, trainer
+from tests.conftest import Judge, Line, loader, reduced, resumes, tiny
 
 ALPHA = 0.9
 
@@ -227,22 +208,6 @@ def test_historical_averaging_is_the_distance_to_the_mean_so_far(fit, micro_batc
             torch.testing.assert_close(penalty, by_hand, atol=1e-9, rtol=1e-3)
 
 
-def resumes(folder: Path, make: Callable[[], GAN]) -> GAN:
-    """Trains 8 steps, and the last 4 of them again from a checkpoint, and compares; returns the first."""
-
-    def train(path: Path | None = None) -> GAN:
-        seed_everything(0)
-        module, data = make(), GaussianMixtureDataModule(num_points=96, batch_size=16)
-        saver = ModelCheckpoint(folder, "{step}", every_n_train_steps=4, save_top_k=-1, enable_version_counter=False)
-        options = {"max_epochs": -1, "limit_val_batches": 0, "enable_checkpointing": True, "callbacks": [saver]}
-        trainer(folder, 8, **options).fit(module, datamodule=data, ckpt_path=path)
-        return module
-
-    straight, resumed = train(), train(folder / "step=4.ckpt")
-    assert largest_difference(straight.state_dict(), resumed.state_dict()) == 0
-    return straight
-
-
 def test_historical_averaging_resumes_bit_for_bit(tmp_path):
     def make() -> GAN:
         networks = {"generator": PointGenerator(width=4), "discriminator": PointDiscriminator(width=4)}
@@ -257,154 +222,3 @@ def test_historical_averaging_resumes_bit_for_bit(tmp_path):
 def test_the_weight_of_historical_averaging_is_positive(weight):
     with pytest.raises(ValueError, match=f"`weight` must be positive, got {weight}"):
         HistoricalAveraging(weight)
-
-
-# Minibatch discrimination.
-
-
-def test_minibatch_similarity_is_the_papers_sum():
-    layer = MinibatchSimilarity(3, 4, 2)
-    features = torch.randn(5, 3)
-    rows = (features @ layer.project.weight.T).view(5, 4, 2)
-    for i in range(5):
-        for b in range(4):
-            by_hand = sum(math.exp(-(rows[i, b] - rows[j, b]).abs().sum().item()) for j in range(5) if j != i)
-            assert layer(features)[i, b].item() == pytest.approx(by_hand, abs=1e-5)
-
-
-@pytest.mark.parametrize(
-    ("discriminator", "shape"),
-    [(PointDiscriminator(width=6), (5, 2)), (DCGANDiscriminator(channels=1, size=16, width=4), (5, 1, 16, 16))],
-    ids=["points", "dcgan"],
-)
-def test_the_last_layer_sees_similarities_beside_its_features(discriminator, shape):
-    wrapped = MinibatchDiscrimination(copy.deepcopy(discriminator), num_kernels=3, kernel_dim=2)
-    x = torch.randn(shape)
-    features = discriminator.layers[:-1](x).flatten(1)
-    last = discriminator.layers[-1]
-    both = torch.cat([features, wrapped.similarity(features)], 1)
-    weight = torch.cat([last.weight.flatten(1), wrapped.last.weight], 1)
-    torch.testing.assert_close(wrapped(x), (both @ weight.T + last.bias).flatten(), atol=1e-5, rtol=1e-4)
-
-
-def test_samples_that_are_alike_get_another_logit_than_the_same_ones_among_others():
-    wrapped = MinibatchDiscrimination(PointDiscriminator(width=6))
-    x = torch.randn(8, 2)
-    assert (wrapped(x[:1].expand(8, 2))[0] - wrapped(x)[0]).abs() > 1e-3
-    plain = wrapped.discriminator
-    torch.testing.assert_close(plain(x[:1].expand(8, 2))[0], plain(x)[0])
-
-
-@pytest.mark.parametrize(
-    "discriminator",
-    [InfoGANDiscriminator(1, 8, 2, 4), DCGANDiscriminator(1, 16, 4, outputs=3), ResNetDiscriminator(10, 1, 28, 4)],
-)
-def test_minibatch_discrimination_refuses_several_logits(discriminator):
-    with pytest.raises(ValueError, match="to one logit, which .*Discriminator does not: leave"):
-        MinibatchDiscrimination(discriminator)
-
-
-def test_minibatch_discrimination_trains(fit):
-    before = MinibatchDiscrimination(Judge(), 4, 2)
-    module = GAN(generator=Line(), discriminator=copy.deepcopy(before))
-    fit(module, 4)
-    state = module.discriminator.state_dict()
-    assert all(not torch.equal(state[name], value) for name, value in before.state_dict().items())
-
-
-# Virtual batch normalization.
-
-
-def test_what_virtual_batch_norm_says_of_an_example_is_no_matter_of_its_batch():
-    network = VirtualBatchNorm(DCGANGenerator(4, 1, 16, 4), reference_size=8)
-    latent = torch.randn(6, 4)
-    torch.testing.assert_close(network(latent)[:2], network(latent[:2]), atol=1e-5, rtol=1e-4)
-    plain = DCGANGenerator(4, 1, 16, 4)
-    assert (plain(latent)[:2] - plain(latent[:2])).abs().max() > 1e-3
-
-
-def test_virtual_batch_norm_normalises_by_the_reference_and_the_example():
-    class Norm(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.norm = nn.BatchNorm1d(3)
-
-        def forward(self, x):
-            return self.norm(x)
-
-    network = VirtualBatchNorm(Norm())
-    first, x = torch.randn(5, 3), torch.randn(2, 3)
-    torch.testing.assert_close(
-        network(first)[0],
-        (first[0] - torch.cat([first, first[:1]]).mean(0))
-        / (torch.cat([first, first[:1]]).var(0, correction=0) + 1e-5).sqrt(),
-    )
-    for i in range(2):  # the reference is still the first batch
-        six = torch.cat([first, x[i : i + 1]])
-        torch.testing.assert_close(network(x)[i], (x[i] - six.mean(0)) / (six.var(0, correction=0) + 1e-5).sqrt())
-
-
-def test_virtual_batch_norm_resumes_with_its_reference(tmp_path):
-    def make() -> GAN:
-        line, judge = PointGenerator(width=4), PointDiscriminator(width=4)
-        for network in (line, judge):
-            network.layers.insert(1, nn.BatchNorm1d(4))
-        return GAN(generator=VirtualBatchNorm(line, 8), discriminator=VirtualBatchNorm(judge, 8))
-
-    straight = resumes(tmp_path, make)
-    data = GaussianMixtureDataModule(num_points=96)
-    data.setup("fit")
-    reference = straight.discriminator.reference_0
-    assert len(reference) == 8 and torch.cdist(reference, data.training.point).min(1).values.max() < 1e-3
-
-
-def test_virtual_batch_norm_refuses_a_generator_that_is_given_labels():
-    with pytest.raises(ValueError, match="must be given latents alone, .* got LabelledGenerator"):
-        VirtualBatchNorm(LabelledGenerator(DCGANGenerator(14, 1, 16, 4)))
-
-
-@pytest.mark.parametrize("network", [Judge(), ResNetGenerator(num_classes=10, width=2), BiGANDiscriminator(width=4)])
-def test_virtual_batch_norm_wants_batch_norm_with_scale_and_shift(network):
-    with pytest.raises(ValueError, match=f"of its own, got {type(network).__name__} without"):
-        VirtualBatchNorm(network)
-
-
-# Instance noise.
-
-
-class Echo(nn.Module):
-    """Says the images themselves."""
-
-    def forward(self, image: Tensor) -> Tensor:
-        return image
-
-
-def test_instance_noise_has_its_standard_deviation_and_falls_to_nothing():
-    noisy = InstanceNoise(Echo(), std=0.5, anneal_kimg=4.0)
-    images = torch.zeros(1000, 1, 4, 4)
-    measured = [noisy(images).std().item() for _ in range(6)]
-    assert measured == pytest.approx([0.5, 0.375, 0.25, 0.125, 0.0, 0.0], abs=0.01)
-    assert noisy.shown == 6000
-
-
-def test_instance_noise_stays_where_it_is_not_annealed_and_goes_in_evaluation():
-    noisy = InstanceNoise(Echo(), std=0.5, anneal_kimg=0.0)
-    images = torch.zeros(1000, 1, 4, 4)
-    assert [noisy(images).std().item() for _ in range(3)] == pytest.approx([0.5] * 3, abs=0.02)
-    assert torch.equal(noisy.eval()(images), images) and noisy.shown == 3000
-
-
-def test_instance_noise_counts_on_from_its_state():
-    noisy = InstanceNoise(Echo(), std=0.5, anneal_kimg=4.0)
-    noisy(torch.zeros(3000, 1))
-    resumed = InstanceNoise(Echo(), std=0.5, anneal_kimg=4.0)
-    resumed.load_state_dict(noisy.state_dict())
-    assert resumed(torch.zeros(100, 1, 10, 10)).std().item() == pytest.approx(0.125, abs=0.01)
-
-
-def test_the_noise_makes_overlap_of_what_lies_apart():
-    """Two points of the line: without noise a threshold tells them apart always, with noise it errs as known."""
-    noisy = InstanceNoise(Echo(), std=1.0, anneal_kimg=0.0)
-    real, fake = noisy(torch.full((20000, 1), 0.5)), noisy(torch.full((20000, 1), -0.5))
-    right = ((real > 0).float().mean() + (fake < 0).float().mean()).item() / 2
-    assert right == pytest.approx(0.5 * (1 + math.erf(0.5 / math.sqrt(2))), abs=0.01)

@@ -1,7 +1,7 @@
 """WGAN-GP."""
 
 from lightning_gans.adversarial import AdversarialModule, Batch, Terms
-from lightning_gans.penalties import one_centered_penalty
+from lightning_gans.penalties import between, one_centered_penalty
 
 
 class WGANGP(AdversarialModule):
@@ -26,9 +26,10 @@ class WGANGP(AdversarialModule):
     def discriminator_loss(self, batch: Batch) -> Terms:
         real = batch[0]
         fake = self.generator(self.latent(len(real)))
+        points = between(real, fake)
         return {
             "wasserstein": self.discriminator(fake).mean() - self.discriminator(real).mean(),
-            "penalty": self.penalty_weight * one_centered_penalty(self.discriminator, real, fake),
+            "penalty": self.penalty_weight * one_centered_penalty(self.discriminator(points), points),
         }
 
     def generator_loss(self, batch: Batch) -> Terms:
