@@ -49,7 +49,7 @@ def test_a_schedule_that_cannot_be_is_refused(make, sentence):
 def test_a_recipe_names_a_schedule_where_a_number_stands():
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(nn.Module, "network")
-    std = {"class_path": "lightning_gans.mechanics.schedules.Linear", "init_args": {"start": 1, "end": 0, "kimg": 2}}
+    std = {"class_path": "Linear", "init_args": {"start": 1, "end": 0, "kimg": 2}}
     arguments = {"discriminator": {"class_path": "torch.nn.Identity"}, "std": std}
     path = "lightning_gans.networks.InstanceNoise"
     config = parser.parse_object({"network": {"class_path": path, "init_args": arguments}})

@@ -25,10 +25,12 @@ class InstanceNoise(Timed):
         super().__init__()
         if anneal_kimg < 0:
             raise ValueError(f"`anneal_kimg` must be 0 (keeps the noise) or more, got {anneal_kimg}.")
-        if at(std, 0) <= 0:
-            raise ValueError(f"`std` must be positive at the start, got {at(std, 0)}.")
+        if not isinstance(std, Schedule):
+            if std <= 0:
+                raise ValueError(f"`std` must be positive, got {std}.")
+            std = Linear(std, 0.0, anneal_kimg) if anneal_kimg else std
         self.discriminator = discriminator
-        self.std = std if isinstance(std, Schedule) or not anneal_kimg else Linear(std, 0.0, anneal_kimg)
+        self.std = std
 
     def forward(self, image: Float[Tensor, "b ..."], *condition: Any) -> Tensor:
         if self.training:
