@@ -126,6 +126,15 @@ def test_virtual_batch_norm_normalises_by_the_reference_and_the_example():
         torch.testing.assert_close(network(x)[i], (x[i] - six.mean(0)) / (six.var(0, correction=0) + 1e-5).sqrt())
 
 
+def test_a_look_before_training_does_not_become_the_reference():
+    judge, first, other = VirtualBatchNorm(DCGANDiscriminator(1, 16, 4), 4), *torch.rand(2, 6, 1, 16, 16)
+    judge.eval()(other)
+    assert not dict(judge.named_buffers())
+    judge.train()(first)
+    judge.eval()(other)
+    assert torch.equal(judge.reference_0, first[:4])
+
+
 def test_virtual_batch_norm_resumes_with_its_reference(tmp_path):
     def make() -> GAN:
         line, judge = PointGenerator(width=4), PointDiscriminator(width=4)

@@ -1,4 +1,4 @@
-"""Values that change over training, as functions of how many training images were seen."""
+"""Values that change over training, as functions of the number of training images so far."""
 
 import math
 from abc import ABC, abstractmethod

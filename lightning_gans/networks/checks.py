@@ -1,4 +1,4 @@
-"""What a network is given, checked once for all networks."""
+"""Checks of what networks are called with, shared by all of them."""
 
 from jaxtyping import Float, Int64
 from torch import Tensor
@@ -11,7 +11,7 @@ def check_images(images: Float[Tensor, "b c h w"], channels: int, size: int | No
     """Refuses images that do not have the network's number of channels and its size.
 
     Args:
-        images: What the network is given.
+        images: The batch that the network is called with.
         channels: The network's channels.
         size: The network's height and width; None takes any.
     """

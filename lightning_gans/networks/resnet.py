@@ -54,7 +54,7 @@ class FirstMap(nn.Sequential):
     Args:
         latent_dim: Size of the latent.
         size: Image height and width.
-        width: See `generator_blocks`.
+        width: Channels are this times those in `MULTIPLES`.
     """
 
     def __init__(self, latent_dim: int, size: int, width: int):

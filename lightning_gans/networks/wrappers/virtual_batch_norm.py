@@ -20,9 +20,9 @@ class VirtualBatchNorm(nn.Module):
     depend on the rest of its batch. A copy of the network gets this normalization in place of every batch norm, and
     runs twice: on the reference and on its input.
 
-    A generator's reference is drawn from `seed`. A discriminator's is the first batch that it is given; every process
-    takes the batch of the first process. References are buffers, so a resumed run has the same. There are no running
-    statistics, and evaluation is like training.
+    A generator's reference is drawn from `seed`. A discriminator's is its first batch in training; every process takes
+    the batch of the first process. References are buffers, so a resumed run has the same. There are no running
+    statistics, and evaluation is like training; before any training a batch is its own reference.
 
     Args:
         network: A network with batch norm; a generator must take nothing but the latent.
@@ -59,13 +59,14 @@ class VirtualBatchNorm(nn.Module):
             self.register_buffer("reference_0", torch.randn(reference_size, network.latent_dim, generator=generator))  # type: ignore[call-overload]
 
     def forward(self, *args: Tensor) -> Tensor:
-        if "reference_0" not in self._buffers:
+        if self.training and "reference_0" not in self._buffers:
             for index, arg in enumerate(args):
                 self.register_buffer(f"reference_{index}", first_process(arg.detach()[: self.reference_size].clone()))
+        reference = [value for name, value in self.named_buffers(recurse=False) if name.startswith("reference_")]
         layers = [layer for layer in self.network.modules() if isinstance(layer, ReferenceNorm)]
         for layer in layers:
             layer.statistics = None
-        self.network(*(self.get_buffer(f"reference_{index}") for index in range(len(args))))
+        self.network(*(reference or args))
         result = self.network(*args)
         for layer in layers:
             layer.statistics = None  # frees the graph of the reference
