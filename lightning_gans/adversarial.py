@@ -23,6 +23,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from lightning_gans.mechanics.batch_norm import synchronise_on_any_device
+from lightning_gans.mechanics.messages import GO_ON
 from lightning_gans.mechanics.randomness import global_seed, mix, reseed, seeded
 
 Batch = Sequence[Tensor]
@@ -316,7 +317,7 @@ class AdversarialModule(LightningModule, ABC):
             if not parameter.isfinite().all():
                 raise FloatingPointError(
                     f"`{name}` is no longer finite after {self.images_seen} images, so training stopped and the last "
-                    "checkpoint stands; resume from it with a lower learning rate."
+                    f"checkpoint stands; {GO_ON}."
                 )
         checkpoint |= {"images_seen": self.images_seen, "seed": self.seed, "live_arguments": self._live_arguments}
 
@@ -433,8 +434,7 @@ class AdversarialModule(LightningModule, ABC):
             (step, name, term) for step, terms in unchecked for name, term in terms.items() if not term.isfinite()
         )
         raise FloatingPointError(
-            f"`{name}` is {term.item()} at step {step}, so training stopped and the last checkpoint stands; "
-            "resume from it with a lower learning rate, or clip that player's gradient."
+            f"`{name}` is {term.item()} at step {step}, so training stopped and the last checkpoint stands; {GO_ON}."
         )
 
     def _log_terms(self) -> None:
