@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from lightning import LightningDataModule, LightningModule, Trainer
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
@@ -94,9 +93,10 @@ class GANCLI(LightningCLI):
         if word in WORDS:
             say(f"checkpoint: {config.ckpt_path}")
         checkpoint = read(config.ckpt_path)
-        given = yaml.safe_load(self.parser.dump(self.config, skip_none=False, format="yaml"))[verb]
-        self.changes = model_differences(given["model"], checkpoint)
-        changes = [str(each) for each in [*self.changes, *data_differences(given["data"], config.ckpt_path)]]
+        self._dump_config()  # as `config_dump`, in which everything is plain
+        self.changes = model_differences(self.config_dump["model"], checkpoint)
+        data = data_differences(self.config_dump["data"], config.ckpt_path)
+        changes = [str(change) for change in (*self.changes, *data)]
         if verb == "fit":
             check_length(config.trainer, checkpoint)
             changes += keep_seed(config, checkpoint, args)

@@ -38,7 +38,10 @@ class Run(NamedTuple):
 @pytest.fixture(scope="module")
 def run(tmp_path_factory) -> Run:
     folder = tmp_path_factory.mktemp("a folder with spaces")
-    checkpoints = {"class_path": "lightning.pytorch.callbacks.ModelCheckpoint", "init_args": {"save_last": True}}
+    last, best = (
+        {"class_path": "lightning.pytorch.callbacks.ModelCheckpoint", "init_args": init_args}
+        for init_args in ({"save_last": True}, {"monitor": "fid", "filename": "best-{step}"})
+    )
     recipe = reduced(
         "gan_mnist",
         folder,
@@ -49,7 +52,8 @@ def run(tmp_path_factory) -> Run:
             {"class_path": "SampleGrid", "init_args": {"num_images": 4}},
             {"class_path": "GenerativeMetrics", "init_args": {"every_kimg": 0.016}},
             {"class_path": "SampleWriter"},
-            checkpoints,
+            last,
+            best,
         ],
         enable_checkpointing=True,
         limit_predict_batches=2,
@@ -370,7 +374,7 @@ def test_a_network_that_does_not_fit_is_refused_with_its_option(verb, run, refus
     place = ["--config", run.recipe, "--ckpt_path", str(run.checkpoint), "--trainer.logger=false"]
     more = ["--model.generator.width=8", "--model.generator_optimizer.lr=1", "--trainer.max_steps=4"]
     sentence = refused(verb, *place, *more, code=1)
-    assert "The checkpoint does not fit: `model.generator.width` is 8 here and 4 there; " in sentence
+    assert "The checkpoint does not fit: `model.generator.width` is 8 here and 4 in it; " in sentence
     assert sentence.endswith("add `--model.generator.width 4`, or give the run's config.yaml.")
 
 
@@ -488,11 +492,14 @@ def test_a_file_that_is_called_like_a_word_is_that_file(run, tmp_path, monkeypat
     assert go_on("--ckpt_path=hpc").model.images_seen == 32
 
 
-def test_last_goes_on_from_the_runs_newest_state(run, tmp_path, capsys):
+@pytest.mark.parametrize(
+    ("verb", "word", "name", "images"), [("fit", "last", "last.ckpt", 32), ("test", "best", "best-step=2.ckpt", 16)]
+)
+def test_a_word_is_a_checkpoint_of_the_newest_run(verb, word, name, images, run, tmp_path, capsys):
     shutil.copytree(run.folder.parent, tmp_path / "lightning_logs")
-    options = ["--trainer.logger.save_dir", str(tmp_path), "--trainer.max_steps=4", "--ckpt_path=last"]
-    assert main(["fit", "--config", run.recipe, *options]).model.images_seen == 32
-    taken = tmp_path / "lightning_logs" / "version_0" / "checkpoints" / "last.ckpt"
+    options = ["--trainer.logger.save_dir", str(tmp_path), "--trainer.max_steps=4", f"--ckpt_path={word}"]
+    assert main([verb, "--config", run.recipe, *options]).model.images_seen == images
+    taken = tmp_path / "lightning_logs" / "version_0" / "checkpoints" / name
     assert f"checkpoint: {taken}\n" in capsys.readouterr().out
 
 

@@ -153,15 +153,15 @@ def misfit(found: list[Difference], error: str) -> str:
     if not found:
         reason = error.splitlines()[1].strip()
         return f"The checkpoint does not fit: give the recipe and options it was trained with ({reason})."
-    facts = [f"`{option}` is {in_a_word(here)} here and {in_a_word(there)} there" for option, here, there in found]
-    options = [f"`--{option} {in_a_word(there)}`" for option, _, there in found if is_short(option, there)]
+    facts = [f"`{each.option}` is {in_a_word(each.here)} here and {in_a_word(each.there)} in it" for each in found]
+    options = [f"`--{each.option} {in_a_word(each.there)}`" for each in found if is_short(each)]
     advice = f"add {' '.join(options)}, or give" if options else "give"
     return f"The checkpoint does not fit: {', '.join(facts)}; {advice} the run's config.yaml."
 
 
-def is_short(option: str, value: Any) -> bool:
-    """Tells whether an option and its value can be written on the command line."""
-    return "[" not in option and isinstance(value, bool | int | float | str)
+def is_short(change: Difference) -> bool:
+    """Tells whether an option and its value in the checkpoint can be written on the command line."""
+    return "[" not in change.option and isinstance(change.there, bool | int | float | str)
 
 
 def check_length(trainer: Any, checkpoint: Mapping[str, Any]) -> None:
