@@ -16,6 +16,7 @@ from lightning_gans.mechanics.checks import as_batch, check_arguments, check_tra
 from lightning_gans.mechanics.losses import LossWatch
 from lightning_gans.mechanics.players import Batch, Player, Terms, adam, micro_batches, optimizers_of
 from lightning_gans.mechanics.randomness import RandomState, fresh_seed, global_seed, mix, reseed
+from lightning_gans.mechanics.schedules import Timed
 from lightning_gans.regularizer import Regularizer
 from lightning_gans.variant import Variant
 
@@ -188,6 +189,7 @@ class AdversarialModule(Variant, ABC):
         if self._resumed_options is None:  # a second fit draws anew
             self.seed = self.trainer.strategy.broadcast(fresh_seed(self.images_seen))
         processes.take_from_first([*self.parameters(), *self.buffers()])
+        self._timed = [part for part in self.modules() if isinstance(part, Timed)]
         self._reseed(self.current_epoch)
 
     def on_train_start(self) -> None:
@@ -204,6 +206,8 @@ class AdversarialModule(Variant, ABC):
         whole_batch = any(part.whole_batch for part in (self, *self.regularizers))
         self._reduce.begin(len(batch[0]), whole_batch, self.trainer)
         self.images_seen += len(batch[0]) * self.trainer.world_size
+        for part in self._timed:
+            part.images_seen.fill_(self.images_seen)
         self.play(batch)
         if (every := self.trainer.log_every_n_steps) and self.due(every):  # type: ignore[attr-defined]
             rates = zip(self.players(), self.trainer.optimizers, strict=True)

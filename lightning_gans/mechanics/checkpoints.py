@@ -13,6 +13,8 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from lightning_gans.mechanics.messages import GO_ON
+
 
 def keeps_arguments(init: Callable[..., None]) -> Callable[..., None]:
     """Wraps a constructor, so that the outermost one saves its arguments as hyper-parameters.
@@ -90,7 +92,7 @@ def check_finite(module: nn.Module, images_seen: int) -> None:
         if not parameter.isfinite().all():
             raise FloatingPointError(
                 f"`{name}` is no longer finite after {images_seen} images, so training stopped and the last "
-                "checkpoint stands; resume from it with a lower learning rate."
+                f"checkpoint stands; {GO_ON}."
             )
 
 
