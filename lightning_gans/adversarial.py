@@ -78,17 +78,12 @@ class AdversarialModule(Variant, ABC):
     ):
         super().__init__()
         self.automatic_optimization = False
-        self.generator = generator
-        self.discriminator = discriminator
+        self.generator, self.discriminator = generator, discriminator
         self.generator_ema = moving_average.copied(generator) if ema_halflife else None
-        self.generator_optimizer = generator_optimizer
-        self.discriminator_optimizer = discriminator_optimizer
-        self.generator_scheduler = generator_scheduler
-        self.discriminator_scheduler = discriminator_scheduler
-        self.generator_clip = generator_clip
-        self.discriminator_clip = discriminator_clip
-        self.n_critic = n_critic
-        self.micro_batches = micro_batches
+        self.generator_optimizer, self.discriminator_optimizer = generator_optimizer, discriminator_optimizer
+        self.generator_scheduler, self.discriminator_scheduler = generator_scheduler, discriminator_scheduler
+        self.generator_clip, self.discriminator_clip = generator_clip, discriminator_clip
+        self.n_critic, self.micro_batches = n_critic, micro_batches
         self.ema_halflife = ema_halflife
         self.conditional = conditional
         self.regularizers = nn.ModuleList(regularizers)

@@ -1,18 +1,18 @@
 """Time and memory of two processes: this project's loop against one by hand with a DDP wrapper for each network.
 
-The loop by hand is what PyTorch's documentation of DistributedDataParallel advises: each network in a wrapper of its own,
-which reduces its gradients while the backward pass runs; the other network is frozen and called without its wrapper.
-Networks, batch, optimizers and moving average are the same.
+The loop by hand is what PyTorch's documentation of DistributedDataParallel advises: each network in a wrapper of its
+own, which reduces its gradients while the backward pass runs; the other network is frozen and called without its
+wrapper. Networks, batch, optimizers and moving average are the same.
 
 Time: both contestants run in the same two processes and take turns, a block of steps each. The loader that feeds this
-project's `Trainer.fit` is the clock, and the processes wait for each other before each block. A ratio is the median over
-the rounds, with its quartiles, of the first process.
+project's `Trainer.fit` is the clock, and the processes wait for each other before each block. A ratio is the median
+over the rounds, with its quartiles, of the first process.
 
 Memory: the growth of each process's peak (VmHWM, Linux) over some steps of one contestant alone, from the moment when
-the networks are built. Networks of DCGAN at its paper's width have 12.7 and 11.0 million parameters and small batches here,
-so that it is parameters, gradients and buckets that count, and not activations.
+the networks are built. DCGAN at the width of its paper gets small batches here, so that parameters, gradients and
+buckets count, and not activations.
 
-    python benchmarks/speed/two_processes.py
+    python -m benchmarks.speed.two_processes
 """
 
 import argparse
@@ -152,9 +152,15 @@ def fit(module: GAN, loader: Any) -> None:
     with TemporaryDirectory() as folder:
         quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
         trainer = Trainer(
-            max_epochs=1, accelerator="cpu", strategy="ddp", devices=2, default_root_dir=folder, use_distributed_sampler=False,
-            enable_model_summary=False, **quiet,
-        )  # fmt: skip
+            max_epochs=1,
+            accelerator="cpu",
+            strategy="ddp",
+            devices=2,
+            default_root_dir=folder,
+            use_distributed_sampler=False,
+            enable_model_summary=False,
+            **quiet,
+        )
         trainer.fit(module, loader)
 
 
@@ -181,14 +187,10 @@ def run(case: str, contestant: str, rounds: int) -> dict[str, Any]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
-    environment = {
-        **os.environ,
-        "OMP_NUM_THREADS": "1",
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": port,
-        "WORLD_SIZE": "2",
-    }
-    command = [sys.executable, __file__, "--work", case, contestant, "--rounds", str(rounds)]
+    rendezvous = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, **rendezvous}
+    program = [sys.executable, "-m", "benchmarks.speed.two_processes"]
+    command = [*program, "--work", case, contestant, "--rounds", str(rounds)]
     processes = [
         subprocess.Popen(command, env={**environment, "LOCAL_RANK": str(rank)}, stdout=subprocess.PIPE, text=True)
         for rank in (0, 1)
@@ -217,9 +219,8 @@ def main() -> None:
         low, middle, high = quantiles(ratios, n=4)
         times = {name: f"{1000 * median(values):.1f} ms" for name, values in seconds.items()}
         memory = {name: run(case, name, 1)["bytes"] / 2**20 for name in ("ours", "by hand")}
-        print(
-            f"{case}: a step takes {times['ours']} here and {times['by hand']} by hand, ratio {middle:.3f} ({low:.3f}-{high:.3f})"
-        )
+        print(f"{case}: a step takes {times['ours']} here and {times['by hand']} by hand")
+        print(f"{case}: ratio {middle:.3f}, quartiles {low:.3f} and {high:.3f}")
         print(f"{case}: memory grows by {memory['ours']:.0f} MiB here and {memory['by hand']:.0f} MiB by hand")
 
 
