@@ -52,7 +52,7 @@ class AdversarialModule(Variant, ABC):
     """
 
     whole_batch = False
-    """Whether a loss describes the batch as a whole, and is not a mean over its images."""
+    """True if a loss describes the batch as a whole, and is not a mean over its images."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

@@ -1,4 +1,4 @@
-"""What a checkpoint holds, and what the arguments of a resumed run change of it."""
+"""The content of checkpoints, and arguments of a resumed run that differ from it."""
 
 import copy
 import functools

@@ -1,4 +1,4 @@
-"""What a user can get wrong, refused in a sentence before the first step."""
+"""Mistakes that a user can make, refused in a sentence before the first step."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -13,7 +13,7 @@ REQUIREMENTS = {
     "discriminate": "has a discriminator of images",
     "logits": "has logits of real against fake",
 }
-"""What each method of the contract stands for, as the end of "needs a variant that"."""
+"""Methods of the contract in words, as the end of "needs a variant that"."""
 
 
 def as_batch(batch: Any) -> Batch:

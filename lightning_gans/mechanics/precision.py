@@ -1,4 +1,4 @@
-"""Which precision is fast and safe on this machine, and where it must be full."""
+"""The precision that is fast and safe on this machine, and full precision where it must be."""
 
 import torch
 from torch import Tensor
@@ -16,7 +16,7 @@ def fast_precision(accelerator: str = "auto") -> tuple[str, str]:
     range is too small for gradient penalties.
 
     Args:
-        accelerator: What the Trainer was asked to run on.
+        accelerator: The accelerator that the Trainer was asked for.
 
     Returns:
         "bf16-mixed" or "32-true", and the reason as a short phrase.
