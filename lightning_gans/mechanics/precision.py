@@ -5,12 +5,12 @@ from torch import Tensor
 
 
 def full_precision(logits: Tensor) -> Tensor:
-    """Logits in float32 at least, so that losses are not computed in the 8 bits of bf16."""
+    """Returns logits in float32 at least, so that losses are not computed in the 8 bits of bf16."""
     return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 
 def fast_precision(accelerator: str = "auto") -> tuple[str, str]:
-    """The precision to give `Trainer(precision=...)`, and why.
+    """Returns the precision to give `Trainer(precision=...)`, and why.
 
     bf16 where the hardware multiplies it faster than float32, float32 elsewhere. float16 is never chosen: its
     range is too small for gradient penalties.
