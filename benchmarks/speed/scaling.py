@@ -25,6 +25,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.recipes import module_of
 from benchmarks.record import write_record
+from lightning_gans.mechanics.processes import CHUNK
 
 CHECKED, LARGE = ("biggan_mnist", "sngan_mnist"), ("sngan_cifar10", "biggan_imagenet128")
 BATCHES = {"sngan_cifar10": (64, 256, 1024), "biggan_imagenet128": (8, 32, 64, 128, 256)}
