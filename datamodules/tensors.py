@@ -19,7 +19,7 @@ class InMemory(Dataset, ABC):
     """A data set that is indexed by a whole batch at once, also by a loader that knows only lists of indices."""
 
     noun = "images"
-    """What it has `len` of, for messages."""
+    """The name of its items, for messages."""
 
     @abstractmethod
     def __getitem__(self, index: Int64[Tensor, " b"]) -> tuple[Tensor, ...]: ...

@@ -1,5 +1,6 @@
 """Command line: `lightning-gans fit --config dcgan_mnist`, or `python -m lightning_gans`."""
 
+import glob
 import os
 import shlex
 import sys
@@ -19,25 +20,37 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 import lightning_gans.callbacks
 import lightning_gans.datamodules
 import lightning_gans.models
-import lightning_gans.networks  # noqa: F401  importing a class lets a config name it without its path
+import lightning_gans.networks
+import lightning_gans.regularizers  # noqa: F401  importing a class lets a config name it without its path
 from lightning_gans.callbacks.scores.scorer import Scorer
 from lightning_gans.mechanics.messages import nearest, own_error, usage_message
 from lightning_gans.mechanics.precision import fast_precision
+from lightning_gans.mechanics.resume import (
+    WORDS,
+    Difference,
+    check_length,
+    data_differences,
+    keep_seed,
+    locate,
+    misfit,
+    model_differences,
+    read,
+)
 
 RECIPES = Path(__file__).parent / "configs"
 VERBS = ("fit", "validate", "test", "predict")
+DEFAULTS = RECIPES / "defaults" / "trainer.yaml"
 
-
-ONE_PLAYER = {  # options of the trainer, their only value here, and what to use instead
+ONE_PLAYER = {  # options of the trainer for one optimizer, their only value here, and what to use instead
     "gradient_clip_val": (None, "`model.generator_clip` and `model.discriminator_clip`"),
     "accumulate_grad_batches": (1, "`model.micro_batches`"),
 }
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes a checkpoint beside its place and renames it, so that a kill leaves the one before whole.
+    """Checkpoint files that a kill leaves whole: each is written under another name in its folder, and then renamed.
 
-    Lightning's own writes to the system's temporary folder and moves, which copies from one disk to another.
+    Lightning writes to the system's temporary folder first; moving from there may copy, which a kill can cut short.
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
@@ -50,7 +63,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 
 class SaveNewConfig(SaveConfigCallback):
-    """Saves the configuration of a run in its folder, which its logger names, and never over another one."""
+    """The callback that saves a run's configuration in the folder that its logger names, and overwrites none."""
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if not trainer.loggers:
@@ -62,13 +75,44 @@ class SaveNewConfig(SaveConfigCallback):
 
 
 class GANCLI(LightningCLI):
-    """Lightning's command line, with shipped recipes by name, a fast precision and a summary at the end."""
+    """Lightning's command line with shipped recipes, a fast precision, a summary, and options that always hold."""
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         super().parse_arguments(parser, args)
-        verb = self.config.get("subcommand")
-        if verb:
-            check_checkpoint(verb, self.config[verb].get("ckpt_path"))
+        self.changes: list[Difference] = []
+        if verb := self.config.get("subcommand"):
+            self.take_checkpoint(verb, self.config[verb], args)
+
+    def take_checkpoint(self, verb: str, config: Any, args: Sequence[str]) -> None:
+        """Finds the checkpoint, refuses one that the command cannot use, and prints what has changed since."""
+        if config.ckpt_path is None:
+            if verb != "fit":
+                raise ValueError(f"`{verb}` needs a trained model: add --ckpt_path with a path, `last` or `best`.")
+            return
+        word, config.ckpt_path = config.ckpt_path, locate(config.ckpt_path, config.trainer)
+        if word in WORDS:
+            say(f"checkpoint: {config.ckpt_path}")
+        checkpoint = read(config.ckpt_path)
+        self._dump_config()  # as `config_dump`, in which everything is plain
+        self.changes = model_differences(self.config_dump["model"], checkpoint)
+        data = data_differences(self.config_dump["data"], config.ckpt_path)
+        changes = [str(change) for change in (*self.changes, *data)]
+        if verb == "fit":
+            check_length(config.trainer, checkpoint)
+            changes += keep_seed(config, checkpoint, args)
+        if changes:
+            say(f"changed since {config.ckpt_path}: {'; '.join(changes)}")
+
+    def _parse_ckpt_path(self) -> None:
+        """Leaves the configuration as it was given: Lightning would lay the checkpoint's over it."""
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        try:
+            super()._run_subcommand(subcommand)
+        except RuntimeError as error:
+            if "Error(s) in loading state_dict" not in str(error):
+                raise
+            raise ValueError(misfit(self.changes, str(error))) from None
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         config = self.config_init[self.subcommand] if self.subcommand else self.config_init
@@ -77,19 +121,19 @@ class GANCLI(LightningCLI):
             say(f"precision: {kwargs['precision']}, since {why} (--trainer.precision overrides this)")
         for name, (only, instead) in ONE_PLAYER.items():
             if config.trainer[name] != only:
-                raise ValueError(f"`trainer.{name}` does not know two players: use {instead}.")
+                raise ValueError(f"`trainer.{name}` is for one optimizer, and here are several: use {instead}.")
         trainer = super().instantiate_trainer(**kwargs)
         if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
             trainer.strategy.checkpoint_io = AtomicCheckpointIO()
         return trainer
 
     def before_predict(self) -> None:
-        self.config_init["predict"]["return_predictions"] = False  # callbacks have them; all at once may not fit
+        self.config_init["predict"]["return_predictions"] = False  # callbacks take them; memory may not
 
     def before_test(self, verb: str = "test") -> None:
         callbacks = self.trainer.callbacks  # type: ignore[attr-defined]
         scorers = [callback for callback in callbacks if isinstance(callback, Scorer)]
-        self.config_init[verb]["verbose"] = not scorers  # they print what Lightning would print again
+        self.config_init[verb]["verbose"] = not scorers  # scorers print the scores themselves
 
     def before_validate(self) -> None:
         self.before_test("validate")
@@ -126,13 +170,14 @@ def main(args: Sequence[str] | None = None) -> GANCLI:
     """Runs the command line.
 
     Args:
-        args: What stands behind the program's name; None takes the program's own arguments.
+        args: The words after the program's name; None takes them from the command that started this process.
     """
     args = sys.argv[1:] if args is None else list(args)
     warnings.filterwarnings("ignore", "LightningCLI's args parameter")
     warnings.filterwarnings("ignore", ".*isinstance.treespec, LeafSpec.*")
     warnings.filterwarnings("ignore", "The dirpath has changed from")  # each run has its own folder
-    strict = {"exit_on_error": False, "allow_abbrev": False}
+    strict: dict[str, Any] = {"exit_on_error": False, "allow_abbrev": False}
+    files = [glob.escape(str(DEFAULTS))]
     try:
         return GANCLI(
             LightningModule,
@@ -141,27 +186,22 @@ def main(args: Sequence[str] | None = None) -> GANCLI:
             subclass_mode_data=True,
             auto_configure_optimizers=False,
             save_config_callback=SaveNewConfig,
-            parser_kwargs={**strict, **{verb: strict for verb in VERBS}},
+            parser_kwargs={**strict, **{verb: {**strict, "default_config_files": files} for verb in VERBS}},
             args=[*with_paths(args)],
         )
     except ArgumentError as error:
         fail(usage_message(str(error)), 2)
     except MisconfigurationException as error:  # what Lightning refuses, such as an accelerator that is not there
         fail(" ".join(str(error).split()), 1)
-    except RuntimeError as error:
-        if "Error(s) in loading state_dict" not in str(error):
-            raise
-        difference = str(error).splitlines()[1].strip()
-        fail(f"The checkpoint does not fit: give the recipe and options it was trained with ({difference})", 1)
     except (ValueError, OSError, FloatingPointError) as error:
         if not (own := own_error(error)):
             raise
         fail(str(own), 1)
-    raise AssertionError  # not reached: `fail` leaves
+    raise AssertionError  # not reached, since `fail` ends the program
 
 
 def with_paths(args: Sequence[str]) -> list[str]:
-    """The arguments, with the names of shipped recipes behind `--config` made paths."""
+    """Replaces the names of shipped recipes after `--config` by their paths."""
     paths = []
     for previous, arg in zip(["", *args], args, strict=False):
         if previous in ("--config", "-c"):
@@ -173,7 +213,7 @@ def with_paths(args: Sequence[str]) -> list[str]:
 
 
 def recipe(name: str) -> str:
-    """The path of a recipe, given a path or the name of a shipped one."""
+    """Returns the path of a recipe that is given by its path or, if it is a shipped one, by its name."""
     if Path(name).is_file():
         return name
     shipped = sorted(path.stem for path in RECIPES.glob("*.yaml"))
@@ -183,23 +223,6 @@ def recipe(name: str) -> str:
             f"shipped are {', '.join(shipped)}."
         )
     return str(RECIPES / f"{name}.yaml")
-
-
-def check_checkpoint(verb: str, path: str | None) -> None:
-    """Refuses a checkpoint that is missing or damaged before anything is built."""
-    if path is None:
-        if verb != "fit":
-            raise ValueError(f"`{verb}` needs a trained model: add --ckpt_path with the path of a checkpoint.")
-    elif path not in ("best", "last", "hpc"):
-        if not Path(path).is_file():
-            raise FileNotFoundError(f"The checkpoint {path} does not exist; look in the run's folder `checkpoints`.")
-        try:
-            torch.load(path, map_location="cpu", weights_only=True, mmap=True)["pytorch-lightning_version"]
-        except Exception as error:
-            raise ValueError(
-                f"The checkpoint {path} cannot be read ({type(error).__name__}): it is damaged, or no checkpoint; "
-                "use another one from the run's folder `checkpoints`."
-            ) from None
 
 
 @rank_zero_only
@@ -213,7 +236,7 @@ def fail(sentence: str, code: int) -> None:
 
 
 def program() -> None:
-    """The command `lightning-gans`; what it returned would be its exit code."""
+    """Runs the command `lightning-gans`, whose exit code would be what this returns."""
     main()
 
 

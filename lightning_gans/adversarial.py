@@ -16,6 +16,7 @@ from lightning_gans.mechanics.checks import as_batch, check_arguments, check_tra
 from lightning_gans.mechanics.losses import LossWatch
 from lightning_gans.mechanics.players import Batch, Player, Terms, adam, micro_batches, optimizers_of
 from lightning_gans.mechanics.randomness import RandomState, fresh_seed, global_seed, mix, reseed
+from lightning_gans.mechanics.schedules import Timed
 from lightning_gans.regularizer import Regularizer
 from lightning_gans.variant import Variant
 
@@ -51,7 +52,7 @@ class AdversarialModule(Variant, ABC):
     """
 
     whole_batch = False
-    """Whether a loss describes the batch as a whole, and is not a mean over its images."""
+    """True if a loss describes the batch as a whole, and is not a mean over its images."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -77,17 +78,12 @@ class AdversarialModule(Variant, ABC):
     ):
         super().__init__()
         self.automatic_optimization = False
-        self.generator = generator
-        self.discriminator = discriminator
+        self.generator, self.discriminator = generator, discriminator
         self.generator_ema = moving_average.copied(generator) if ema_halflife else None
-        self.generator_optimizer = generator_optimizer
-        self.discriminator_optimizer = discriminator_optimizer
-        self.generator_scheduler = generator_scheduler
-        self.discriminator_scheduler = discriminator_scheduler
-        self.generator_clip = generator_clip
-        self.discriminator_clip = discriminator_clip
-        self.n_critic = n_critic
-        self.micro_batches = micro_batches
+        self.generator_optimizer, self.discriminator_optimizer = generator_optimizer, discriminator_optimizer
+        self.generator_scheduler, self.discriminator_scheduler = generator_scheduler, discriminator_scheduler
+        self.generator_clip, self.discriminator_clip = generator_clip, discriminator_clip
+        self.n_critic, self.micro_batches = n_critic, micro_batches
         self.ema_halflife = ema_halflife
         self.conditional = conditional
         self.regularizers = nn.ModuleList(regularizers)
@@ -174,7 +170,7 @@ class AdversarialModule(Variant, ABC):
         synchronize_on_any_device(self.trainer.strategy)
         if stage == "fit":
             check_trainer(self, self.trainer)
-            processes.leave_to_the_loop(self)
+            processes.leave_to_the_loop(self, self.trainer.strategy)
             self._resumed_options = None
 
     def configure_optimizers(self) -> Any:
@@ -188,6 +184,7 @@ class AdversarialModule(Variant, ABC):
         if self._resumed_options is None:  # a second fit draws anew
             self.seed = self.trainer.strategy.broadcast(fresh_seed(self.images_seen))
         processes.take_from_first([*self.parameters(), *self.buffers()])
+        self._timed = [part for part in self.modules() if isinstance(part, Timed)]
         self._reseed(self.current_epoch)
 
     def on_train_start(self) -> None:
@@ -204,6 +201,8 @@ class AdversarialModule(Variant, ABC):
         whole_batch = any(part.whole_batch for part in (self, *self.regularizers))
         self._reduce.begin(len(batch[0]), whole_batch, self.trainer)
         self.images_seen += len(batch[0]) * self.trainer.world_size
+        for part in self._timed:
+            part.images_seen.fill_(self.images_seen)
         self.play(batch)
         if (every := self.trainer.log_every_n_steps) and self.due(every):  # type: ignore[attr-defined]
             rates = zip(self.players(), self.trainer.optimizers, strict=True)
@@ -239,7 +238,7 @@ class AdversarialModule(Variant, ABC):
         checkpoint |= {"live_arguments": self.live_arguments, "options": self._options}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoints.check_live_arguments(self, checkpoint)
+        checkpoints.check(self, checkpoint)
         self.steps_taken = checkpoint["global_step"]
         self._resumed_options = checkpoint.get("options", {})
         if fit := checkpoint.get("loops", {}).get("fit_loop"):

@@ -1,4 +1,4 @@
-"""Adversarial objectives: what the two players make of the discriminator's logits."""
+"""Adversarial objectives: the losses of the two players, as functions of the discriminator's logits."""
 
 from abc import ABC, abstractmethod
 
@@ -15,19 +15,19 @@ class Objective(ABC):
 
     @abstractmethod
     def discriminator(self, real: Logits, fake: Logits) -> Scalar:
-        """The discriminator's loss; low when `real` and `fake` are told apart."""
+        """Returns the discriminator's loss; low when `real` is high and `fake` is low."""
 
     @abstractmethod
     def generator(self, fake: Logits) -> Scalar:
-        """The generator's loss; low when `fake` passes for real."""
+        """Returns the generator's loss; low when `fake` is high."""
 
 
 class NonSaturating(Objective):
-    """Cross-entropy, the generator maximising log D(G(z)) (Goodfellow et al., 2014, https://arxiv.org/abs/1406.2661).
+    """Cross-entropy, with a generator that maximizes log D(G(z)) (Goodfellow et al., 2014, https://arxiv.org/abs/1406.2661).
 
     Args:
-        real_label: What the discriminator is to say of data; below 1, such as 0.9, it is one-sided label smoothing
-            (Salimans et al., 2016, https://arxiv.org/abs/1606.03498, section 3.4).
+        real_label: Label of data; below 1, such as 0.9, it is one-sided label smoothing (Salimans et al., 2016,
+            https://arxiv.org/abs/1606.03498, section 3.4).
     """
 
     def __init__(self, real_label: float = 1.0):
@@ -41,12 +41,12 @@ class NonSaturating(Objective):
 
 
 class Minimax(Objective):
-    """Cross-entropy, the generator minimising log(1 - D(G(z))) (Goodfellow et al., 2014, eq. 1, https://arxiv.org/abs/1406.2661).
+    """Cross-entropy, with a generator that minimizes log(1 - D(G(z))) (Goodfellow et al., 2014, eq. 1, https://arxiv.org/abs/1406.2661).
 
-    Both players share one value, but the generator's gradient vanishes while the discriminator wins.
+    Both players have the same value, but the generator's gradient vanishes while the discriminator wins.
 
     Args:
-        real_label: What the discriminator is to say of data; see `NonSaturating`.
+        real_label: Label of data; see `NonSaturating`.
     """
 
     def __init__(self, real_label: float = 1.0):
@@ -80,7 +80,7 @@ class Hinge(Objective):
 
 
 class Wasserstein(Objective):
-    """Difference of means, for a critic that something else keeps Lipschitz (Arjovsky et al., 2017, https://arxiv.org/abs/1701.07875)."""
+    """Difference of means, for a critic that is kept Lipschitz by other means (Arjovsky et al., 2017, https://arxiv.org/abs/1701.07875)."""
 
     def discriminator(self, real: Logits, fake: Logits) -> Scalar:
         return fake.mean() - real.mean()
@@ -90,12 +90,13 @@ class Wasserstein(Objective):
 
 
 def cross_entropy(real: Logits, fake: Logits, real_label: float) -> Scalar:
-    """Of the discriminator's answers: `real_label` is right on data, 0 on samples."""
+    """Returns the discriminator's cross-entropy, with `real_label` as the label of data and 0 for samples."""
     loss = softplus(-real).mean() + softplus(fake).mean()
     return loss if real_label == 1 else loss + (1 - real_label) * real.mean()
 
 
 def checked_label(real_label: float) -> float:
+    """Returns the label, which must be a probability above 0."""
     if not 0 < real_label <= 1:
         raise ValueError(f"`real_label` must be above 0 and at most 1, got {real_label}.")
     return real_label

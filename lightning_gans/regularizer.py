@@ -17,7 +17,7 @@ class Regularizer(nn.Module, ABC):
     needs: tuple[str, ...] = ()
     """Methods that a variant must have, such as `discriminate`; one without them is refused."""
     whole_batch = False
-    """Whether a term describes the batch as a whole, and is not a mean over its images."""
+    """True if a term describes the batch as a whole, and is not a mean over its images."""
 
     @abstractmethod
     def terms(self, player: str, module: "AdversarialModule", batch: Batch, terms: Terms) -> Terms:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from lightning_gans.mechanics.checks import REQUIREMENTS, as_batch
 from lightning_gans.mechanics.players import Batch
 from lightning_gans.mechanics.randomness import seeded
+from lightning_gans.mechanics.schedules import Schedule, at
 
 
 class Variant(LightningModule):
@@ -25,6 +26,7 @@ class Variant(LightningModule):
     discriminator: Any
     generator_ema: nn.Module | None
     conditional: bool
+    images_seen: int
     objective: Any = None
     """The `Objective` of a variant that takes one."""
     _truncation: float | None = None
@@ -79,6 +81,10 @@ class Variant(LightningModule):
     def uniform(self, *size: int) -> Tensor:
         """Draws from [-1, 1], on this module's device and in its precision."""
         return 2 * torch.rand(*size, device=self.device, dtype=self.dtype) - 1  # type: ignore[arg-type]
+
+    def now(self, value: float | Schedule) -> float:
+        """Returns a number that may change over training, as it is after the images so far."""
+        return at(value, self.images_seen)
 
     def gather(self, rows: Tensor) -> Tensor:
         """Returns the rows of all processes, for a loss of the whole batch; gradients are then as on one process."""

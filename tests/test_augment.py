@@ -54,7 +54,7 @@ def test_colours_keep_what_they_should():
     assert all(torch.equal(a, b.flip(2)) for a, b, m in zip(flipped, IMAGE, mirrored, strict=True) if m)
 
 
-def test_in_evaluation_images_are_shown_as_they_are():
+def test_in_evaluation_images_are_not_changed():
     wrapped = DiffAugment(nn.Flatten()).eval()
     assert torch.equal(wrapped(IMAGE), IMAGE.flatten(1))
     assert not torch.equal(wrapped.train()(IMAGE), IMAGE.flatten(1))
@@ -65,6 +65,6 @@ def test_an_unknown_policy_is_refused():
         DiffAugment(nn.Flatten(), ["colour"])
 
 
-def test_a_discriminator_that_sees_augmented_images_trains(tmp_path):
+def test_a_discriminator_of_augmented_images_trains(tmp_path):
     module = GAN(generator=Line(), discriminator=DiffAugment(Judge(), ["translation", "cutout"]))
     trainer(tmp_path, steps=4).fit(module, loader())

@@ -12,7 +12,14 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from lightning_gans import GAN
-from lightning_gans.callbacks import NewestCheckpoint, ProgressBar, SampleGrid, SampleWriter
+from lightning_gans.callbacks import (
+    GenerativeMetrics,
+    NewestCheckpoint,
+    ProgressBar,
+    SampleGrid,
+    SampleWriter,
+    StandingStatistics,
+)
 from lightning_gans.callbacks.progress_bar import whole_terms
 from lightning_gans.callbacks.sample_writer import in_order
 from lightning_gans.datamodules import OpenMojiDataModule
@@ -201,6 +208,41 @@ def test_drawing_grids_changes_no_random_number_of_training(tmp_path):
     assert after[0] == after[1]
 
 
+class Film(Toy):
+    """Draws sequences of 4 frames, each brighter than the one before, and all that comes with them."""
+
+    def draw(self, batch, seed):
+        frames = torch.linspace(-1, 1, 4).view(1, 4, 1, 1, 1).expand(len(batch[0]), 4, 1, 8, 8)
+        return {"fake": frames, "code": torch.zeros(len(batch[0]), 3), "label": batch[1]}
+
+
+def test_the_frames_of_a_sequence_stand_side_by_side(tmp_path):
+    trainer(tmp_path, SampleGrid(num_images=2), max_steps=1).fit(Film(), loader())
+    picture = np.asarray(Image.open(tmp_path / "samples" / "fake_00000.000kimg.png"))
+    assert picture.shape == (2 + 2 * 10, 2 + 34, 3)
+    assert picture[5, 2 + 4 : -2 : 8, 0].tolist() == [0, 85, 170, 255]
+    assert files(tmp_path / "samples") == ["fake_00000.000kimg.png", "fake_00000.032kimg.png", "real.png"]
+
+
+def test_points_have_no_grid(tmp_path):
+    class Points(Toy):
+        def draw(self, batch, seed):
+            return {"fake": torch.zeros(len(batch[0]), 2)}
+
+    with pytest.raises(ValueError, match=r"`SampleGrid` needs images .*, and Points draws fake \(32, 2\): leave it"):
+        trainer(tmp_path, SampleGrid()).fit(Points(), loader())
+
+
+def test_a_compiled_generator_is_drawn_from(tmp_path):
+    generator = torch.compile(DCGANGenerator(4, 1, 8, 4), backend="eager")
+    module = GAN(generator=generator, discriminator=DCGANDiscriminator(1, 8, 4))
+    images = DataLoader(TensorDataset(torch.rand(16, 1, 8, 8)), 8)
+    metrics = GenerativeMetrics(nn.Flatten(), scores=["fid"])
+    run = trainer(tmp_path, SampleGrid(), StandingStatistics(2), metrics)
+    run.fit(module, images, images)
+    assert len(files(tmp_path / "samples")) == 3 and run.callback_metrics["fid"].isfinite()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -247,6 +289,18 @@ def test_translations_have_arrays_and_pictures_of_their_names_and_are_rounded(tm
     assert sorted(samples) == ["x_to_y", "y_to_x"]
     assert samples["x_to_y"].shape == (2, 1, 7, 1)
     assert samples["x_to_y"][1].flatten().tolist() == [0, 0, 255, 255, 0, 77, 78]
+
+
+def test_sequences_and_what_is_no_image_are_kept(tmp_path):
+    trainer(tmp_path, SampleWriter()).predict(Film(), loader(40))
+    samples = np.load(tmp_path / "samples.npz")
+    assert {name: (array.dtype, array.shape) for name, array in samples.items()} == {
+        "image": (np.uint8, (40, 4, 8, 8, 1)),
+        "code": (np.float32, (40, 3)),
+        "label": (np.int64, (40,)),
+    }
+    assert samples["image"][7, :, 0, 0, 0].tolist() == [0, 85, 170, 255]
+    assert files(tmp_path) == ["samples.npz", "samples.png"]
 
 
 def test_samples_are_never_overwritten_and_that_is_said_before_any_is_drawn(tmp_path):

@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from lightning_gans import GAN
 from lightning_gans.callbacks import ClassAccuracy
 from lightning_gans.callbacks.scores.class_accuracy import confusion, matched
-from tests.conftest import tiny, trainer
+from tests.conftest import loader, tiny, trainer
 
 
 def test_confusion_counts_labels_by_row_and_classes_by_column():
@@ -40,3 +40,22 @@ def test_classes_are_scored_over_all_batches(tmp_path, matching, name, expected)
     assert scores[name] == pytest.approx(expected)
     (entry,) = json.loads((tmp_path / "metrics.json").read_text())
     assert entry["scores"] == pytest.approx(scores) and entry["protocol"]["num_images"] == 40
+
+
+def test_a_variant_that_sorts_nothing_is_refused(tmp_path):
+    with pytest.raises(
+        ValueError, match="`ClassAccuracy` needs a variant that has a method `classify`, which GAN does"
+    ):
+        trainer(tmp_path, callbacks=[ClassAccuracy()]).test(tiny(), loader(), verbose=False)
+
+
+def test_images_without_classes_are_refused(tmp_path):
+    class Sorting(GAN):
+        def classify(self, image: Tensor) -> Tensor:
+            return image.flatten(1)
+
+    images = DataLoader(loader().dataset.tensors[0], 8)
+    with pytest.raises(
+        ValueError, match=r"`ClassAccuracy` needs batches \(image, label\) with the class of each image"
+    ):
+        trainer(tmp_path, callbacks=[ClassAccuracy()]).test(tiny(Sorting), images, verbose=False)

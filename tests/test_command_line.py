@@ -1,9 +1,11 @@
-"""The command line: what it runs, what it writes and how it refuses."""
+"""The command line: its runs, the files that it writes, and its refusals."""
 
 import io
 import json
+import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,15 +17,17 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from jsonargparse import Namespace
 from PIL import Image
 
 from lightning_gans.__main__ import main
-from lightning_gans.mechanics.messages import nearest, own_error
-from tests.conftest import ALL_RECIPES, reduced
+from lightning_gans.mechanics.messages import GO_ON, nearest, own_error
+from lightning_gans.mechanics.resume import WORDS, locate
+from tests.conftest import ALL_RECIPES, parsed, reduced
 
 
 class Run(NamedTuple):
-    """A run of two steps: its recipe, its folder, its last checkpoint and what it printed."""
+    """A run of two steps: its recipe, its folder, its last checkpoint and its output."""
 
     recipe: str
     folder: Path
@@ -34,7 +38,10 @@ class Run(NamedTuple):
 @pytest.fixture(scope="module")
 def run(tmp_path_factory) -> Run:
     folder = tmp_path_factory.mktemp("a folder with spaces")
-    checkpoints = {"class_path": "lightning.pytorch.callbacks.ModelCheckpoint", "init_args": {"save_last": True}}
+    last, best = (
+        {"class_path": "lightning.pytorch.callbacks.ModelCheckpoint", "init_args": init_args}
+        for init_args in ({"save_last": True}, {"monitor": "fid", "filename": "best-{step}"})
+    )
     recipe = reduced(
         "gan_mnist",
         folder,
@@ -45,7 +52,8 @@ def run(tmp_path_factory) -> Run:
             {"class_path": "SampleGrid", "init_args": {"num_images": 4}},
             {"class_path": "GenerativeMetrics", "init_args": {"every_kimg": 0.016}},
             {"class_path": "SampleWriter"},
-            checkpoints,
+            last,
+            best,
         ],
         enable_checkpointing=True,
         limit_predict_batches=2,
@@ -95,14 +103,60 @@ def edited(recipe: str, place: str, value: Any) -> str:
 # Recipes.
 
 
-@pytest.mark.parametrize("name", ALL_RECIPES)
-def test_a_shipped_recipe_is_found_by_its_name(name, tmp_path, monkeypatch, capsys):
+def test_a_shipped_recipe_is_found_by_its_name_in_any_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(SystemExit) as exit:
-        main(["fit", "--config", name, "--print_config"])
-    assert exit.value.code == 0
-    printed = yaml.safe_load(capsys.readouterr().out)
-    assert printed["trainer"]["logger"]["init_args"]["name"] == name
+    assert parsed("dcgan_mnist")["trainer"]["logger"]["init_args"]["name"] == "dcgan_mnist"
+
+
+def callbacks(config: dict) -> list[str]:
+    """Names the classes of a configuration's callbacks."""
+    return [entry["class_path"].removeprefix("lightning_gans.callbacks.") for entry in config["trainer"]["callbacks"]]
+
+
+DEFAULTS = ["ProgressBar", "SampleWriter", "NewestCheckpoint", "Report"]
+
+
+def test_a_recipe_without_a_trainer_gets_the_defaults(small):
+    content = yaml.safe_load(Path(small).read_text())
+    del content["trainer"]
+    Path(small).write_text(yaml.safe_dump(content))
+    config = parsed(small)
+    assert callbacks(config) == DEFAULTS
+    assert config["trainer"]["logger"]["init_args"]["save_dir"] == "runs"
+    assert config["trainer"]["max_epochs"] is None  # Lightning stops after 1000, with a warning
+
+
+def test_a_recipe_with_all_of_its_callbacks_has_no_others(small):
+    recipe = edited(small, "trainer.callbacks", [{"class_path": "SampleGrid"}, {"class_path": "ClassAccuracy"}])
+    assert callbacks(parsed(recipe)) == ["SampleGrid", "ClassAccuracy"]
+
+
+def test_a_recipe_adds_to_the_default_callbacks(small):
+    content = yaml.safe_load(Path(small).read_text())
+    del content["trainer"]["callbacks"]
+    content["trainer"]["callbacks+"] = [{"class_path": "SampleGrid"}]
+    Path(small).write_text(yaml.safe_dump(content))
+    assert callbacks(parsed(small)) == [*DEFAULTS, "SampleGrid"]
+
+
+def test_callbacks_on_the_command_line_replace_the_recipes():
+    chosen = parsed("dcgan_mnist", "--trainer.callbacks", "SampleGrid")["trainer"]["callbacks"]
+    assert chosen["class_path"] == "lightning_gans.callbacks.SampleGrid"
+
+
+def test_callbacks_on_the_command_line_can_be_added_to_the_recipes():
+    before, after = parsed("dcgan_mnist"), parsed("dcgan_mnist", "--trainer.callbacks+", "TruncationSweep")
+    assert callbacks(after) == [*callbacks(before), "TruncationSweep"]
+
+
+def test_the_defaults_are_no_recipe(refused):
+    assert "shipped are" in refused("fit", "--config", "trainer", code=1)
+
+
+def test_a_regularizer_is_named_without_its_path(small):
+    recipe = edited(small, "model.init_args.regularizers", [{"class_path": "OrthogonalRegularization"}])
+    (regularizer,) = parsed(recipe)["model"]["init_args"]["regularizers"]
+    assert regularizer["class_path"] == "lightning_gans.regularizers.OrthogonalRegularization"
 
 
 def test_an_unknown_recipe_lists_the_shipped_ones_and_the_nearest(refused):
@@ -258,6 +312,197 @@ def test_an_error_is_told_by_where_it_was_raised():
         assert own_error(error) is None
 
 
+# Configurations beside a checkpoint.
+
+
+@pytest.fixture
+def go_on(run, tmp_path, capsys) -> Callable[..., Any]:
+    """Trains the run for two more steps with options, and keeps what it printed as `printed`."""
+
+    def go_on(*options: str, recipe: str = run.recipe) -> Any:
+        place = ["--ckpt_path", str(run.checkpoint), "--trainer.logger.save_dir", str(tmp_path)]
+        cli = main(["fit", "--config", recipe, *place, "--trainer.max_steps", "4", *options])
+        assert cli.trainer.global_step == 4
+        cli.printed = capsys.readouterr().out
+        return cli
+
+    return go_on
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "line"),
+    [
+        ("discriminator_clip", 0.5, "`model.discriminator_clip` is 0.5 and was null"),
+        ("n_critic", 2, "`model.n_critic` is 2 and was 1"),
+        ("ema_halflife", 0.1, "`model.ema_halflife` is 0.1 and was 10.0"),
+    ],
+)
+def test_an_option_beside_a_checkpoint_holds_and_is_printed(option, value, line, go_on):
+    cli = go_on(f"--model.{option}={value}")
+    assert getattr(cli.model, option) == value
+    assert line in cli.printed
+
+
+def test_the_rates_given_beside_a_checkpoint_are_those_of_the_new_optimizer(go_on):
+    cli = go_on("--model.generator_optimizer.lr=1e-5")
+    assert cli.model.generator_optimizer([torch.nn.Parameter(torch.zeros(1))]).defaults["lr"] == 1e-5
+    assert "`model.generator_optimizer.lr` is 1e-05 and was 0.0002" in cli.printed
+
+
+def test_a_recipe_beside_a_checkpoint_holds_and_its_changes_are_printed(run, tmp_path, go_on):
+    recipe = tmp_path / "other.yaml"
+    recipe.write_text(Path(run.recipe).read_text())
+    edited(str(recipe), "model.init_args.objective", "LeastSquares")
+    edited(str(recipe), "model.init_args.regularizers", [{"class_path": "OrthogonalRegularization"}])
+    cli = go_on(recipe=str(recipe))
+    assert type(cli.model.objective).__name__ == "LeastSquares" and len(cli.model.regularizers) == 1
+    assert "`model.objective` is lightning_gans.objectives.LeastSquares and was " in cli.printed
+    assert "`model.regularizers` is [lightning_gans.regularizers.OrthogonalRegularization] and was []" in cli.printed
+
+
+def test_a_change_of_the_data_is_printed(go_on):
+    cli = go_on("--data.batch_size=4")
+    assert "`data.batch_size` is 4 and was 8" in cli.printed and cli.datamodule.batch_size == 4
+
+
+def test_nothing_is_said_to_have_changed_where_nothing_has(go_on):
+    assert "changed since" not in go_on().printed
+
+
+@pytest.mark.parametrize("verb", ["fit", "predict"])
+def test_a_network_that_does_not_fit_is_refused_with_its_option(verb, run, refused):
+    place = ["--config", run.recipe, "--ckpt_path", str(run.checkpoint), "--trainer.logger=false"]
+    more = ["--model.generator.width=8", "--model.generator_optimizer.lr=1", "--trainer.max_steps=4"]
+    sentence = refused(verb, *place, *more, code=1)
+    assert "The checkpoint does not fit: `model.generator.width` is 8 here and 4 in it; " in sentence
+    assert sentence.endswith("add `--model.generator.width 4`, or give the run's config.yaml.")
+
+
+def test_a_missing_average_is_refused_with_its_option(run, refused):
+    sentence = refused(
+        "predict", "--config", run.recipe, "--ckpt_path", str(run.checkpoint), "--model.ema_halflife=0", code=1
+    )
+    assert "add `--model.ema_halflife 10.0`" in sentence
+
+
+def test_a_checkpoint_of_another_class_is_refused(run, tmp_path, refused):
+    recipe = tmp_path / "other.yaml"
+    recipe.write_text(Path(run.recipe).read_text())
+    edited(str(recipe), "model.class_path", "RelativisticGAN")
+    sentence = refused("fit", "--config", str(recipe), "--ckpt_path", str(run.checkpoint), code=1)
+    assert "holds a lightning_gans.GAN, and the configuration asks for a lightning_gans.RelativisticGAN" in sentence
+
+
+@pytest.mark.parametrize(("option", "taken"), [("max_steps", 2), ("max_epochs", 1)])
+def test_a_trainer_that_would_stop_at_once_is_refused(option, taken, small, tmp_path, refused):
+    steps = ["--trainer.limit_train_batches=2", "--trainer.max_steps=-1", "--trainer.max_epochs=1"]
+    main(["fit", "--config", small, *steps]).trainer.save_checkpoint(tmp_path / "a.ckpt")
+    limits = {"max_steps": -1, "max_epochs": -1, option: taken}
+    options = [f"--trainer.{name}={value}" for name, value in limits.items()]
+    sentence = refused("fit", "--config", small, "--ckpt_path", str(tmp_path / "a.ckpt"), *options, code=1)
+    assert f"`trainer.{option}` is {taken} and the checkpoint is at {taken}" in sentence
+
+
+def test_a_run_goes_on_with_its_seed(run, tmp_path, go_on):
+    recipe = tmp_path / "other.yaml"
+    recipe.write_text(Path(run.recipe).read_text())
+    cli = go_on(recipe=edited(str(recipe), "seed_everything", 7))
+    assert "`seed_everything` stays 0 and is not 7" in cli.printed
+    assert cli.config["fit"]["seed_everything"] == cli.model.seed == 0
+
+
+def test_another_seed_for_a_run_that_goes_on_is_refused(run, refused):
+    options = ["--ckpt_path", str(run.checkpoint), "--trainer.max_steps=4", "--seed_everything=7"]
+    sentence = refused("fit", "--config", run.recipe, *options, code=1)
+    assert "`seed_everything` is 7, and a resumed run keeps the seed 0" in sentence
+
+
+def test_the_advice_after_a_loss_that_is_not_finite_names_options_that_exist():
+    options = [f"--{name}=0.5" for name in re.findall(r"`--([\w.]+)`", GO_ON)]
+    assert options and parsed("gan_mnist", *options)
+
+
+# Words for checkpoints.
+
+
+def made_up_run(folder: Path, name: str, **checkpoints: dict) -> Path:
+    """Writes the checkpoints of a run, one after another, each with its callbacks' states."""
+    run = folder / "lightning_logs" / name / "checkpoints"
+    run.mkdir(parents=True)
+    for second, (name, states) in enumerate(checkpoints.items()):
+        torch.save({"pytorch-lightning_version": "2.6.0", "callbacks": states}, run / f"{name}.ckpt")
+        os.utime(run / f"{name}.ckpt", (second, second))
+    return run
+
+
+def best(name: str, monitor: str | None = "fid") -> dict:
+    return {f"ModelCheckpoint {monitor}": {"monitor": monitor, "best_model_path": f"/moved/{name}.ckpt"}}
+
+
+def trainer_of(folder: Path) -> Namespace:
+    logger = Namespace(class_path="CSVLogger", init_args=Namespace(save_dir=str(folder), name="lightning_logs"))
+    return Namespace(logger=logger, default_root_dir=None)
+
+
+def test_last_is_of_the_newest_run_that_has_a_checkpoint(tmp_path):
+    made_up_run(tmp_path, "version_9", last={})
+    newest = made_up_run(tmp_path, "version_10", last={})
+    made_up_run(tmp_path, "version_11")  # such as of a test
+    made_up_run(tmp_path, "version_x", last={})
+    assert locate("last", trainer_of(tmp_path)) == str(newest / "last.ckpt")
+
+
+def test_best_is_what_the_newest_state_of_the_run_calls_best(tmp_path):
+    run = made_up_run(tmp_path, "version_0", a=best("a"), c=best("a"), b=best("b"), last=best("b"))
+    assert locate("best", trainer_of(tmp_path)) == str(run / "b.ckpt")
+
+
+def test_a_best_that_was_deleted_is_not_taken(tmp_path):
+    run = made_up_run(tmp_path, "version_0", b=best("b"), last=best("a"))
+    assert locate("best", trainer_of(tmp_path)) == str(run / "b.ckpt")
+
+
+def test_what_no_score_monitors_is_not_the_best(tmp_path):
+    made_up_run(tmp_path, "version_0", last=best("last", None))
+    with pytest.raises(FileNotFoundError, match="`--ckpt_path best` finds no such checkpoint"):
+        locate("best", trainer_of(tmp_path))
+
+
+def test_scores_that_disagree_on_the_best_are_refused(tmp_path):
+    made_up_run(tmp_path, "version_0", a={}, b={}, last=best("a", "fid") | best("b", "kid"))
+    with pytest.raises(ValueError, match="can mean any of .*a.ckpt, .*b.ckpt"):
+        locate("best", trainer_of(tmp_path))
+
+
+@pytest.mark.parametrize("word", WORDS)
+@pytest.mark.parametrize("verb", ["fit", "validate", "test", "predict"])
+def test_a_word_that_finds_no_checkpoint_is_refused(verb, word, small, tmp_path, refused):
+    sentence = refused(verb, "--config", small, "--ckpt_path", word, code=1)
+    assert f"`--ckpt_path {word}` finds no such checkpoint in {tmp_path}" in sentence
+
+
+@pytest.mark.parametrize("word", ["hpc", "newest", "registry:some-model", "registry"])
+def test_another_word_is_no_checkpoint(word, small, refused):
+    assert f"The checkpoint {word} does not exist" in refused("fit", "--config", small, "--ckpt_path", word, code=1)
+
+
+def test_a_file_that_is_called_like_a_word_is_that_file(run, tmp_path, monkeypatch, go_on):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "hpc").write_bytes(run.checkpoint.read_bytes())
+    assert go_on("--ckpt_path=hpc").model.images_seen == 32
+
+
+@pytest.mark.parametrize(
+    ("verb", "word", "name", "images"), [("fit", "last", "last.ckpt", 32), ("test", "best", "best-step=2.ckpt", 16)]
+)
+def test_a_word_is_a_checkpoint_of_the_newest_run(verb, word, name, images, run, tmp_path, capsys):
+    shutil.copytree(run.folder.parent, tmp_path / "lightning_logs")
+    options = ["--trainer.logger.save_dir", str(tmp_path), "--trainer.max_steps=4", f"--ckpt_path={word}"]
+    assert main([verb, "--config", run.recipe, *options]).model.images_seen == images
+    taken = tmp_path / "lightning_logs" / "version_0" / "checkpoints" / name
+    assert f"checkpoint: {taken}\n" in capsys.readouterr().out
+
+
 # Runs.
 
 
@@ -281,7 +526,7 @@ def test_the_precision_that_was_chosen_is_printed_with_its_reason(run):
 
 
 def predict(run: Run, folder: Path, *args: str) -> np.ndarray:
-    """What the printed command draws into a folder."""
+    """Draws into a folder with the printed command, and returns the images."""
     draw = re.search(r"  draw +lightning-gans (.*)", run.printed)
     main([*shlex.split(draw[1]), "--trainer.logger.save_dir", str(folder), *args])
     with np.load(folder / "lightning_logs" / "version_0" / "samples.npz") as arrays:
@@ -320,6 +565,16 @@ def test_test_scores_a_checkpoint(run, tmp_path):
 
 
 # Processes of their own: exit codes as a shell sees them.
+
+
+def test_main_runs_twice_in_a_process_without_a_script(small, tmp_path):
+    code = (
+        "from lightning_gans.__main__ import main\n"
+        f"steps = [main(['fit', '--config', {small!r}]).trainer.global_step for _ in range(2)]\n"
+        "print('steps', steps)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert "steps [1, 1]" in done.stdout and done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize(

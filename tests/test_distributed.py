@@ -31,7 +31,7 @@ def pair(tmp_path_factory):
         for rank, log in enumerate(logs)
     ]
     try:
-        codes = [process.wait(timeout=600) for process in processes]
+        codes = [process.wait(timeout=1500) for process in processes]
     finally:
         for process in processes:
             process.kill()

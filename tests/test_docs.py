@@ -21,20 +21,20 @@ TEST = "pip install -e '.[test]' && pytest"
 
 
 def blocks(page: str, *languages: str) -> list[tuple[str, str]]:
-    """The language and the text of each block of a page that is in one of the languages."""
+    """Returns the language and the text of each block of a page that is in one of the languages."""
     found = re.findall(r"^```(\w*)\n(.*?)^```$", (ROOT / page).read_text(), re.MULTILINE | re.DOTALL)
     return [(language, text) for language, text in found if language in languages]
 
 
 @pytest.fixture
 def elsewhere(tmp_path, monkeypatch) -> Path:
-    """A working folder with its own `callbacks` and `datamodules`, and some pictures."""
+    """Makes a working folder with its own `callbacks` and `datamodules`, and some pictures."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     for name in ("callbacks", "datamodules"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").write_text("OWNER = 'somebody else'\n")
-    for name in ("callbacks", "datamodules", "their_gan"):
+    for name in ("callbacks", "datamodules", "their_gan", "their_regularizer", "their_callback"):
         monkeypatch.setitem(sys.modules, name, None)  # so that its removal, and that of what a page imports, is undone
         del sys.modules[name]
     (tmp_path / "photos").mkdir()
@@ -67,7 +67,7 @@ def run_python(text: str, namespace: dict[str, Any]) -> None:
 
 
 def run_command(line: str) -> None:
-    """Runs one line of a shell, all but what installs and tests the package."""
+    """Runs one line of a shell, without installing and testing the package."""
     if line in (TRAIN, TEST):
         line = line.partition(" && ")[2]
     if line == "pytest":
@@ -107,6 +107,7 @@ def test_the_guide_trains_what_it_says(elsewhere, briefly):
         run_python(text, namespace)
     assert len(namespace["losses"].history) == 2
     assert type(namespace["trained"]).__name__ == "SmoothGAN" and namespace["trained"].smoothness_weight == 0.2
+    assert 0 <= namespace["logged"]["fooled_share"] <= 1
     assert namespace["fake"].shape == (16, 1, 28, 28) and namespace["fake"].abs().max() <= 1
     assert len(list(Path("lightning_logs").glob("*/metrics.json"))) == 1
 

@@ -5,6 +5,7 @@ from functools import partial
 import pytest
 import torch
 from lightning import seed_everything
+from lightning.pytorch.strategies import DDPStrategy
 from torch import nn
 
 from lightning_gans import AAE, ACGAN, GAN, WGANGP, InfoGAN, RelativisticGAN, UnrolledGAN
@@ -274,6 +275,19 @@ def test_a_module_that_was_loaded_trains_with_its_own_optimizer(saved, tmp_path)
     trainer(tmp_path, 2).fit(module, loader())
 
 
+def test_a_checkpoint_with_its_counters_beside_the_weights_still_loads(saved, tmp_path):
+    old = torch.load(saved, weights_only=True)
+    images, seed = old["state_dict"].pop("_extra_state").tolist()
+    torch.save(old | {"images_seen": images, "seed": seed}, tmp_path / "old.ckpt")
+    more = {"generator_optimizer": adam(1e-3), "generator_scheduler": linear(8), "discriminator_optimizer": adam(1e-3)}
+    module = GAN.load_from_checkpoint(tmp_path / "old.ckpt", generator=Line(), discriminator=Judge(), **more)
+    assert (module.images_seen, module.seed) == (images, seed)
+
+
+def test_a_lazy_discriminator_trains(fit):
+    fit(GAN(generator=Line(), discriminator=nn.Sequential(nn.Flatten(), nn.LazyLinear(1), nn.Flatten(0))), 2)
+
+
 # Arguments and batches.
 
 
@@ -347,7 +361,7 @@ def test_infogan_without_categories_has_factors_alone(fit):
 
 def test_ddp_is_left_the_smallest_parameter_and_no_buffer():
     module = GAN(generator=Line(), discriminator=nn.Sequential(nn.Flatten(), nn.BatchNorm1d(64), nn.Linear(64, 1)))
-    leave_to_the_loop(module)
+    leave_to_the_loop(module, DDPStrategy())
     everything = {name for name, _ in (*module.named_parameters(), *module.named_buffers())}
     assert everything - set(module._ddp_params_and_buffers_to_ignore) == {"discriminator.2.bias"}
 

@@ -76,7 +76,7 @@ def test_the_wheel_holds_recipes_digits_weights_and_their_notices(wheel):
     expected = {f"lightning_gans/configs/{recipe}.yaml" for recipe in ALL_RECIPES}
     expected |= {f"lightning_gans/datamodules/embedded/{name}" for name in ("mnist_10k.npz", "MNIST_NOTICE.txt")}
     expected |= {"lightning_gans/metrics/digits.safetensors", "lightning_gans/py.typed"}
-    expected |= {"lightning_gans/callbacks/pages/report.html"}
+    expected |= {"lightning_gans/callbacks/pages/report.html", "lightning_gans/configs/defaults/trainer.yaml"}
     assert expected <= names
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert any(name.endswith("MNIST_NOTICE.txt") and ".dist-info/" in name for name in names)
@@ -111,7 +111,9 @@ def test_the_installed_program_knows_the_shipped_recipes(installed, elsewhere):
     command = [program, "fit", "--config", "dcgan_mnist", "--print_config"]
     done = subprocess.run(command, cwd=elsewhere, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    assert yaml.safe_load(done.stdout)["model"]["class_path"] == "lightning_gans.GAN"
+    printed = yaml.safe_load(done.stdout)
+    assert printed["model"]["class_path"] == "lightning_gans.GAN"
+    assert printed["trainer"]["logger"]["init_args"]["save_dir"] == "runs"  # a default
 
 
 def test_dependencies_have_lower_bounds_and_no_others():

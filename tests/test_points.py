@@ -146,3 +146,25 @@ def test_landscape_wants_data_with_modes(tmp_path):
     gan = GAN(generator=PointGenerator(width=4), discriminator=PointDiscriminator(width=4))
     with pytest.raises(ValueError, match="needs a data module with `centers`.*got MNISTDataModule"):
         trainer(tmp_path, 1, callbacks=[Landscape()]).fit(gan, datamodule=MNISTDataModule())
+
+
+class TwoLogits(nn.Module):
+    def forward(self, points: Tensor) -> Tensor:
+        return points
+
+
+@pytest.mark.parametrize(
+    ("discriminator", "conditional", "sentence"),
+    [
+        (
+            PointDiscriminator(width=4),
+            True,
+            "`Landscape` needs a variant that judges points alone, got a conditional GAN",
+        ),
+        (TwoLogits(), False, r"`Landscape` needs one logit \(b,\) of each point, and GAN has \(2,\)."),
+    ],
+)
+def test_landscape_wants_a_logit_of_each_point(tmp_path, discriminator, conditional, sentence):
+    gan = GAN(generator=PointGenerator(width=4), discriminator=discriminator, conditional=conditional)
+    with pytest.raises(ValueError, match=sentence):
+        trainer(tmp_path, 1, callbacks=[Landscape()]).fit(gan, datamodule=small())

@@ -1,4 +1,4 @@
-"""What every shipped recipe keeps."""
+"""Properties of every shipped recipe."""
 
 from pathlib import Path
 
@@ -8,9 +8,8 @@ import yaml
 from lightning import LightningModule
 from PIL import Image
 
-import lightning_gans
 from lightning_gans.__main__ import main
-from tests.conftest import LARGE_RECIPES, RECIPES, OnePlayer, largest_difference, reduced
+from tests.conftest import ALL_RECIPES, LARGE_RECIPES, RECIPES, OnePlayer, largest_difference, parsed, reduced
 
 
 @pytest.fixture(params=RECIPES)
@@ -18,9 +17,23 @@ def recipe(request):
     return request.param
 
 
+@pytest.mark.parametrize("name", ALL_RECIPES)
+def test_a_recipe_keeps_the_trainers_defaults(name):
+    trainer = parsed(name)["trainer"]
+    classes = [entry["class_path"] for entry in trainer["callbacks"]]
+    logger = trainer["logger"]["init_args"]
+    assert (logger["save_dir"], logger["name"]) == ("runs", name)
+    assert (trainer["num_sanity_val_steps"], trainer["enable_model_summary"]) == (0, False)
+    assert {f"lightning_gans.callbacks.{own}" for own in ("ProgressBar", "NewestCheckpoint", "Report")} <= {*classes}
+    assert len({*classes}) == len(classes) and trainer["max_steps"] > 0
+
+
 def test_the_end_of_training_is_scored_and_kept(recipe):
-    config = yaml.safe_load((Path(lightning_gans.__file__).parent / "configs" / f"{recipe}.yaml").read_text())
-    callbacks = {entry["class_path"]: entry.get("init_args", {}) for entry in reversed(config["trainer"]["callbacks"])}
+    config = parsed(recipe)
+    callbacks = {
+        entry["class_path"].rsplit(".")[-1]: entry.get("init_args", {})
+        for entry in reversed(config["trainer"]["callbacks"])
+    }
     steps, batch_size = config["trainer"]["max_steps"], config["data"]["init_args"]["batch_size"]
     if "GenerativeMetrics" in callbacks:
         assert steps % round(1000 * callbacks["GenerativeMetrics"]["every_kimg"] / batch_size) == 0

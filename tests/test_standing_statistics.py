@@ -1,3 +1,4 @@
+import copy
 import json
 
 import pytest
@@ -8,6 +9,7 @@ from torch import Tensor, nn
 from lightning_gans import GAN
 from lightning_gans.callbacks import GenerativeMetrics, StandingStatistics
 from lightning_gans.datamodules import TensorDataModule, TensorImages
+from lightning_gans.mechanics.randomness import mix, seeded
 from tests.conftest import Judge, largest_difference, loader, tiny, trainer
 
 
@@ -28,7 +30,7 @@ class Note(Callback):
     """Notes the statistics in use while samples are drawn."""
 
     def on_test_batch_start(self, trainer, pl_module, batch, batch_idx, dataloader_idx=0):
-        norm = pl_module.generator_ema.layers[1]
+        norm = (pl_module.generator if pl_module.generator_ema is None else pl_module.generator_ema).layers[1]
         self.mean, self.var = norm.running_mean.clone(), norm.running_var.clone()
 
 
@@ -62,6 +64,30 @@ def test_a_run_with_validations_goes_on_as_one_without(tmp_path):
         run.fit(module, loader(), loader())
         states.append(module.state_dict())
     assert largest_difference(*states) == 0
+
+
+class Stop(Callback):
+    def on_test_batch_start(self, *args):
+        raise InterruptedError
+
+
+def test_the_statistics_are_given_back_also_after_an_error(tmp_path):
+    module = GAN(generator=Normed(), discriminator=Judge())
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    with pytest.raises(InterruptedError):
+        trainer(tmp_path, callbacks=[StandingStatistics(2), Stop()]).test(module, loader(), verbose=False)
+    assert largest_difference(module.state_dict(), before) == 0
+
+
+def test_the_statistics_are_those_that_batch_norm_takes_in_training(tmp_path):
+    module, note = GAN(generator=Normed(), discriminator=Judge(), ema_halflife=0.0), Note()
+    trained = copy.deepcopy(module).train()
+    with torch.no_grad(), seeded(mix(0, 0, 2), module.device):
+        trained.generator.layers[1].momentum = 1.0
+        trained.samples(next(iter(loader())))
+    trainer(tmp_path, callbacks=[StandingStatistics(1), note]).test(module, loader(), verbose=False)
+    torch.testing.assert_close(note.mean, trained.generator.layers[1].running_mean)
+    torch.testing.assert_close(note.var, trained.generator.layers[1].running_var)
 
 
 def test_a_generator_without_batch_norm_is_refused(tmp_path):

@@ -13,8 +13,8 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 
 import lightning_gans
 from lightning_gans.__main__ import main
-from lightning_gans.mechanics.batch_norm import running_norms
 from lightning_gans.mechanics.processes import local_buffers
+from lightning_gans.mechanics.statistics import running_norms
 from tests.conftest import RECIPES, Judge, Line, loader, make_comparable, reduced, tiny, trainer
 from tests.toys import TOYS, ToyData
 

@@ -1,1 +1,1 @@
-"""What is mechanical about the game, one idea a file."""
+"""The mechanics under the game, one idea a file."""

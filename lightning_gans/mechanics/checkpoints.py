@@ -1,4 +1,4 @@
-"""What a checkpoint holds, and what the arguments of a resumed run change of it."""
+"""The content of checkpoints, and arguments of a resumed run that differ from it."""
 
 import copy
 import functools
@@ -12,6 +12,8 @@ from lightning.pytorch.core.mixins.hparams_mixin import _given_hyperparameters
 from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
+
+from lightning_gans.mechanics.messages import GO_ON
 
 
 def keeps_arguments(init: Callable[..., None]) -> Callable[..., None]:
@@ -69,16 +71,19 @@ def is_plain(value: Any) -> bool:
     return type(value) in (type(None), bool, int, float, str)
 
 
-def check_live_arguments(module: Any, checkpoint: dict[str, Any]) -> None:
+def check(module: Any, checkpoint: dict[str, Any]) -> None:
     """Refuses a checkpoint of another kind of module, or of one that was built with more than this one.
 
-    The command line gives every argument.
+    The command line gives every argument. Counters of older checkpoints stand beside the weights.
     """
     if "live_arguments" not in checkpoint:
         raise ValueError("The checkpoint must hold an adversarial module, and holds another one.")
     missing = set(checkpoint["live_arguments"]) - set(module.live_arguments)
     if missing and "_instantiator" not in module.hparams:
         raise ValueError(f"The checkpoint's module was built with {', '.join(sorted(missing))}: hand them in again.")
+    if "images_seen" in checkpoint:
+        counters = [checkpoint["images_seen"], -1 if checkpoint["seed"] is None else checkpoint["seed"]]
+        checkpoint["state_dict"].setdefault("_extra_state", torch.tensor(counters))
 
 
 def check_finite(module: nn.Module, images_seen: int) -> None:
@@ -87,7 +92,7 @@ def check_finite(module: nn.Module, images_seen: int) -> None:
         if not parameter.isfinite().all():
             raise FloatingPointError(
                 f"`{name}` is no longer finite after {images_seen} images, so training stopped and the last "
-                "checkpoint stands; resume from it with a lower learning rate."
+                f"checkpoint stands; {GO_ON}."
             )
 
 

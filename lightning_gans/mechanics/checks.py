@@ -1,4 +1,4 @@
-"""What a user can get wrong, refused in a sentence before the first step."""
+"""Mistakes that a user can make, refused in a sentence before the first step."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -13,7 +13,7 @@ REQUIREMENTS = {
     "discriminate": "has a discriminator of images",
     "logits": "has logits of real against fake",
 }
-"""What each method of the contract stands for, as the end of "needs a variant that"."""
+"""Methods of the contract in words, as the end of "needs a variant that"."""
 
 
 def as_batch(batch: Any) -> Batch:
@@ -30,15 +30,15 @@ def as_batch(batch: Any) -> Batch:
 
 def check_arguments(module: Any, regularizers: Iterable[Any]) -> None:
     """Refuses impossible arguments of the loop, and regularizers that ask for more than the variant has."""
-    for name in ("n_critic", "micro_batches"):
-        if (value := vars(module)[name]) < 1:
+    for name, value in (("n_critic", module.n_critic), ("micro_batches", module.micro_batches)):
+        if value < 1:
             raise ValueError(f"`{name}` must be at least 1, got {value}.")
     if module.ema_halflife < 0:
         raise ValueError(
             f"`ema_halflife` must be 0 (no average) or more thousands of images, got {module.ema_halflife}."
         )
-    for name in ("generator", "discriminator"):
-        check_clip(name, vars(module)[f"{name}_clip"])
+    check_clip("generator", module.generator_clip)
+    check_clip("discriminator", module.discriminator_clip)
     whole = [part for part in (module, *regularizers) if part.whole_batch]
     if whole and module.micro_batches > 1:
         raise ValueError(

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from lightning_gans.mechanics.messages import GO_ON
 from lightning_gans.mechanics.players import Terms
 from lightning_gans.mechanics.processes import UNEVEN
 
@@ -49,6 +50,5 @@ class LossWatch:
             (step, name, term) for step, terms in unchecked for name, term in terms.items() if not term.isfinite()
         )
         raise FloatingPointError(
-            f"`{name}` is {term.item()} at step {step}, so training stopped and the last checkpoint stands; "
-            "resume from it with a lower learning rate, or clip that player's gradient."
+            f"`{name}` is {term.item()} at step {step}, so training stopped and the last checkpoint stands; {GO_ON}."
         )

@@ -40,7 +40,7 @@ class Player:
 
 
 def adam(parameters: Iterable[nn.Parameter]) -> Optimizer:
-    """Adam as in DCGAN (Radford et al., 2016, https://arxiv.org/abs/1511.06434), the usual choice for GANs."""
+    """Makes Adam as in DCGAN (Radford et al., 2016, https://arxiv.org/abs/1511.06434), the usual choice for GANs."""
     return torch.optim.Adam(parameters, lr=2e-4, betas=(0.5, 0.999))
 
 

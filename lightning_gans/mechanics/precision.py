@@ -1,22 +1,22 @@
-"""Which precision is fast and safe on this machine, and where it must be full."""
+"""The precision that is fast and safe on this machine, and full precision where it must be."""
 
 import torch
 from torch import Tensor
 
 
 def full_precision(logits: Tensor) -> Tensor:
-    """Logits in float32 at least, so that losses are not computed in the 8 bits of bf16."""
+    """Returns logits in float32 at least, so that losses are not computed in the 8 bits of bf16."""
     return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 
 def fast_precision(accelerator: str = "auto") -> tuple[str, str]:
-    """The precision to give `Trainer(precision=...)`, and why.
+    """Returns the precision to give `Trainer(precision=...)`, and why.
 
     bf16 where the hardware multiplies it faster than float32, float32 elsewhere. float16 is never chosen: its
     range is too small for gradient penalties.
 
     Args:
-        accelerator: What the Trainer was asked to run on.
+        accelerator: The accelerator that the Trainer was asked for.
 
     Returns:
         "bf16-mixed" or "32-true", and the reason as a short phrase.

@@ -15,14 +15,17 @@ from lightning_gans.mechanics.players import Terms
 CHUNK = 25 * 2**20  # bytes that are reduced at a time, and that a reduction copies; as DDP's buckets
 
 
-def leave_to_the_loop(module: nn.Module) -> None:
+def leave_to_the_loop(module: nn.Module, strategy: Any) -> None:
     """Keeps DDP from making buckets for gradients and from sending buffers, since the loop sends what has to be sent.
 
-    DDP wants one parameter at least: it gets the smallest.
+    DDP wants one parameter at least: it gets the smallest. Lazy ones it refuses itself.
     """
-    sizes = {name: p.numel() for name, p in module.named_parameters() if p.requires_grad}
+    if not isinstance(strategy, DDPStrategy):
+        return
+    known = {name: p for name, p in module.named_parameters() if not isinstance(p, nn.UninitializedParameter)}
+    sizes = {name: p.numel() for name, p in known.items() if p.requires_grad}
     smallest = min(sizes, key=lambda name: sizes[name], default=None)
-    names = [name for name, _ in (*module.named_parameters(), *module.named_buffers())]
+    names = [*known, *(name for name, _ in module.named_buffers())]
     module._ddp_params_and_buffers_to_ignore = [name for name in names if name != smallest]  # type: ignore[assignment]
 
 

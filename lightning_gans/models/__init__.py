@@ -1,5 +1,5 @@
 from lightning_gans.models.aae import AAE as AAE
-from lightning_gans.models.ac_gan import ACGAN as ACGAN
+from lightning_gans.models.acgan import ACGAN as ACGAN
 from lightning_gans.models.bigan import BiGAN as BiGAN
 from lightning_gans.models.catgan import CatGAN as CatGAN
 from lightning_gans.models.gan import GAN as GAN

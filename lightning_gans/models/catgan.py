@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from lightning_gans.adversarial import AdversarialModule, Batch, Terms
-from lightning_gans.mechanics.batch_norm import hold_statistics, take_statistics
+from lightning_gans.mechanics.statistics import hold_statistics, take_statistics
 
 
 class CatGAN(AdversarialModule):

@@ -11,7 +11,7 @@ from lightning_gans.adversarial import AdversarialModule, Batch, Terms
 
 
 def rmsprop(parameters: Iterable[nn.Parameter]) -> Optimizer:
-    """RMSProp at the rate of algorithm 1."""
+    """Makes RMSProp at the rate of algorithm 1."""
     return torch.optim.RMSprop(parameters, lr=5e-5)
 
 

@@ -1,9 +1,7 @@
 """WGAN-GP."""
 
-from functools import partial
-
 from lightning_gans.adversarial import AdversarialModule, Batch, Terms
-from lightning_gans.penalties import one_centered_penalty
+from lightning_gans.penalties import between, one_centered_penalty
 
 
 class WGANGP(AdversarialModule):
@@ -27,9 +25,10 @@ class WGANGP(AdversarialModule):
 
     def discriminator_loss(self, batch: Batch) -> Terms:
         real, fake = self.real(batch), self.fake(batch)
+        points = between(real, fake)
         return {
             "wasserstein": self.discriminate(fake, batch).mean() - self.discriminate(real, batch).mean(),
-            "penalty": self.penalty_weight * one_centered_penalty(partial(self.discriminate, batch=batch), real, fake),
+            "penalty": self.penalty_weight * one_centered_penalty(self.discriminate(points, batch), points),
         }
 
     def generator_loss(self, batch: Batch) -> Terms:

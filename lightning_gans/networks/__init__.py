@@ -3,6 +3,8 @@ from lightning_gans.networks.aae import AAEEncoder as AAEEncoder
 from lightning_gans.networks.bigan import BiGANDecoder as BiGANDecoder
 from lightning_gans.networks.bigan import BiGANDiscriminator as BiGANDiscriminator
 from lightning_gans.networks.bigan import BiGANEncoder as BiGANEncoder
+from lightning_gans.networks.biggan import BigGANDiscriminator as BigGANDiscriminator
+from lightning_gans.networks.biggan import BigGANGenerator as BigGANGenerator
 from lightning_gans.networks.biggan_deep import BigGANDeepDiscriminator as BigGANDeepDiscriminator
 from lightning_gans.networks.biggan_deep import BigGANDeepGenerator as BigGANDeepGenerator
 from lightning_gans.networks.catgan import CatGANDiscriminator as CatGANDiscriminator
@@ -16,8 +18,10 @@ from lightning_gans.networks.mlp import MLPDiscriminator as MLPDiscriminator
 from lightning_gans.networks.mlp import MLPGenerator as MLPGenerator
 from lightning_gans.networks.points import PointDiscriminator as PointDiscriminator
 from lightning_gans.networks.points import PointGenerator as PointGenerator
-from lightning_gans.networks.resnet import ResNetDiscriminator as ResNetDiscriminator
-from lightning_gans.networks.resnet import ResNetGenerator as ResNetGenerator
+from lightning_gans.networks.sagan import SAGANDiscriminator as SAGANDiscriminator
+from lightning_gans.networks.sagan import SAGANGenerator as SAGANGenerator
+from lightning_gans.networks.sngan import SNGANDiscriminator as SNGANDiscriminator
+from lightning_gans.networks.sngan import SNGANGenerator as SNGANGenerator
 from lightning_gans.networks.wrappers.conditional import LabelledDiscriminator as LabelledDiscriminator
 from lightning_gans.networks.wrappers.conditional import LabelledGenerator as LabelledGenerator
 from lightning_gans.networks.wrappers.diff_augment import DiffAugment as DiffAugment

@@ -5,13 +5,15 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lightning_gans.mechanics.precision import full_precision
+from lightning_gans.networks.checks import check_images
 
 
 class AAEEncoder(nn.Module):
     """Two rectified linear layers and a linear one from an image to a code (Makhzani et al., 2016, https://arxiv.org/abs/1511.05644).
 
-    With noise this is the Gaussian posterior of section 2, its deviation fixed: in training codes are draws from it, in
-    evaluation its means. Noise limits what a code can say, which is then what the decoder does not know from a label.
+    With noise this is the Gaussian posterior of section 2 with a fixed standard deviation. In training, codes are drawn
+    from it; in evaluation they are its means. Noise limits how much a code can say, so that it leaves out what the
+    decoder already knows from a label.
 
     Args:
         latent_dim: Size of the code.
@@ -26,6 +28,7 @@ class AAEEncoder(nn.Module):
         if not 0 <= noise < 1:
             raise ValueError(f"`noise` must be at least 0 and less than the prior's 1, got {noise}.")
         self.latent_dim = latent_dim
+        self.channels, self.size = channels, size
         self.noise = noise
         self.layers = nn.Sequential(
             nn.Flatten(),
@@ -37,6 +40,7 @@ class AAEEncoder(nn.Module):
         )
 
     def forward(self, image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b z"]:
+        check_images(image, self.channels, self.size)
         code = full_precision(self.layers(image))
         if not self.training or self.noise == 0:
             return code

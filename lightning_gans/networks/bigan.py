@@ -1,10 +1,11 @@
-"""BiGAN's networks for digits: perceptrons that know nothing of the order of pixels."""
+"""BiGAN's networks for digits: perceptrons, which make no use of the order of pixels."""
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from lightning_gans.mechanics.precision import full_precision
+from lightning_gans.networks.checks import check_images
 
 # The authors' code, https://github.com/jeffdonahue/bigan: `deconvnet_mnist_mlp` and `mnist_mlp` in net.py with the
 # options of train_mnist.sh. No layer has a bias, batch norm no gain, and pixels lie in [0, 1] inside.
@@ -49,8 +50,8 @@ class BiGANDecoder(nn.Module):
 class BiGANEncoder(nn.Module):
     """Two leaky rectified linear layers from an image to a code (Donahue et al., 2017, https://arxiv.org/abs/1605.09782).
 
-    Batch norm is in the second layer. The code lies in [-1, 1] as the latent does: it is a sigmoid of what the linear
-    last layer says, stretched.
+    The second layer has batch norm. The last layer is linear; a sigmoid, stretched to [-1, 1], gives the code the range
+    of the latent.
 
     Args:
         latent_dim: Size of the code.
@@ -62,6 +63,7 @@ class BiGANEncoder(nn.Module):
     def __init__(self, latent_dim: int = 50, channels: int = 1, size: int = 28, width: int = 1024):
         super().__init__()
         self.latent_dim = latent_dim
+        self.channels, self.size = channels, size
         self.layers = nn.Sequential(
             nn.Flatten(),
             nn.Linear(channels * size * size, width, bias=False),
@@ -74,7 +76,8 @@ class BiGANEncoder(nn.Module):
         initialize(self)
 
     def features(self, image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k"]:
-        """The last hidden layer."""
+        """Returns the last hidden layer."""
+        check_images(image, self.channels, self.size)
         return self.layers((image + 1) / 2)
 
     def forward(self, image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b z"]:
@@ -84,7 +87,7 @@ class BiGANEncoder(nn.Module):
 class BiGANDiscriminator(nn.Module):
     """Two leaky rectified linear layers from an image and a latent to a logit (Donahue et al., 2017, https://arxiv.org/abs/1605.09782).
 
-    As in the authors' code, the latent enters the second layer, batch norm follows there, and all logits begin at 0.
+    As in the authors' code, the latent enters the second layer, before its batch norm, and all logits are 0 at first.
 
     Args:
         latent_dim: Size of the latent.
@@ -95,6 +98,7 @@ class BiGANDiscriminator(nn.Module):
 
     def __init__(self, latent_dim: int = 50, channels: int = 1, size: int = 28, width: int = 1024):
         super().__init__()
+        self.channels, self.size = channels, size
         self.layers = nn.Sequential(
             nn.Flatten(),
             nn.Linear(channels * size * size, width, bias=False),
@@ -109,11 +113,12 @@ class BiGANDiscriminator(nn.Module):
         nn.init.zeros_(self.last[2].weight)  # type: ignore[arg-type]
 
     def forward(self, image: Float[Tensor, "b c h w"], latent: Float[Tensor, "b z"]) -> Float[Tensor, " b"]:
+        check_images(image, self.channels, self.size)
         return full_precision(self.last(self.layers((image + 1) / 2) + self.latent(latent)))
 
 
 def initialize(network: nn.Module) -> None:
-    """Weights from N(0, 0.02)."""
+    """Draws weights from N(0, 0.02)."""
     for module in network.modules():
         if isinstance(module, nn.Linear):
             nn.init.normal_(module.weight, 0.0, 0.02)

@@ -5,6 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lightning_gans.mechanics.precision import full_precision
+from lightning_gans.networks.checks import check_images
 
 MOMENTUM = 0.05  # of batch norm's running statistics, half of torch's for batches that are small
 
@@ -12,7 +13,7 @@ MOMENTUM = 0.05  # of batch norm's running statistics, half of torch's for batch
 class CatGANDiscriminator(nn.Module):
     """Four convolutions and a hidden layer with batch norm, max pooling and noise, from an image to class logits.
 
-    Source: Springenberg, 2016, https://arxiv.org/abs/1511.06390, whose layers for digits are as remembered.
+    Source: Springenberg, 2016, https://arxiv.org/abs/1511.06390. The layers were not checked against its appendix.
 
     Args:
         channels: Image channels.
@@ -21,7 +22,7 @@ class CatGANDiscriminator(nn.Module):
         hidden: Units of the hidden layer.
         outputs: Number of classes.
         image_noise: Standard deviation of the noise on the image, whose range is [-1, 1]; 0 adds none.
-        hidden_noise: Standard deviation of the noise on hidden layers, which batch norm has given one of 1.
+        hidden_noise: Standard deviation of the noise on hidden layers, after batch norm and the activation.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class CatGANDiscriminator(nn.Module):
         super().__init__()
         if size < 8:
             raise ValueError(f"`size` must be at least 8, got {size}.")
+        self.channels, self.size = channels, size
         layers: list[nn.Module] = [GaussianNoise(image_noise)]
         before = channels
         for factor, kernel, pool in ((1, 5, True), (2, 3, False), (2, 3, True), (4, 3, True)):
@@ -58,14 +60,15 @@ class CatGANDiscriminator(nn.Module):
         self.layers = nn.Sequential(*layers).to(memory_format=torch.channels_last)
 
     def forward(self, image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k"]:
+        check_images(image, self.channels, self.size)
         return full_precision(self.layers(image))
 
 
 class GaussianNoise(nn.Module):
-    """Adds normal noise in training.
+    """Gaussian noise on the input in training.
 
     Args:
-        std: Its standard deviation.
+        std: Standard deviation; 0 adds none.
     """
 
     def __init__(self, std: float):

@@ -5,6 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lightning_gans.mechanics.precision import full_precision
+from lightning_gans.networks.checks import check_images
 
 
 class DCGANGenerator(nn.Module):
@@ -40,6 +41,7 @@ class DCGANGenerator(nn.Module):
         layers += [nn.BatchNorm2d(width), nn.ReLU(), nn.ConvTranspose2d(width, channels, 4, 2, 1), nn.Tanh()]
         self.layers = nn.Sequential(*layers)
         initialize(self)
+        self.to(memory_format=torch.channels_last)  # 0.85 of the time of a step, benchmarks/training_step.py
 
     def forward(self, latent: Float[Tensor, "b z"]) -> Float[Tensor, "b c h w"]:
         return self.layers(self.project(latent).unflatten(1, self.smallest).permute(0, 3, 1, 2))
@@ -55,10 +57,10 @@ class DCGANDiscriminator(nn.Module):
         channels: Image channels.
         size: Image height and width: 4, 5, 6 or 7 doubled at least once, such as 28, 32 or 64.
         width: Channels of the first hidden layer; 64 in the paper.
-        batch_norm: False leaves it out, as gradient penalties ask: they are a matter of each image alone.
+        batch_norm: False leaves it out, as gradient penalties need: they must not depend on other images of the batch.
         outputs: Logits per image; with 1 they are of shape (b,), with more (b, outputs).
-        hidden: Units of a layer that sees the smallest map as a whole, before the logits; 0 has none, but the authors'
-            code for MNIST has 1024.
+        hidden: Units of a layer on the whole smallest map, before the logits; 0 has none, but the authors' code for
+            MNIST has 1024.
     """
 
     def __init__(
@@ -71,7 +73,7 @@ class DCGANDiscriminator(nn.Module):
         hidden: int = 0,
     ):
         super().__init__()
-        self.size = size
+        self.channels, self.size = channels, size
         self.outputs = outputs
         start, doublings = halvings(size)
         layers: list[nn.Module] = [nn.Conv2d(channels, width, 4, 2, 1), nn.LeakyReLU(0.2)]
@@ -87,18 +89,15 @@ class DCGANDiscriminator(nn.Module):
             layers += [nn.LeakyReLU(0.2)]
         self.layers = nn.Sequential(*layers, nn.Conv2d(hidden or features, outputs, 1 if hidden else start))
         initialize(self)
+        self.to(memory_format=torch.channels_last)
 
     def forward(self, image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b ..."]:
-        if image.shape[2:] != (self.size, self.size):
-            height, width = image.shape[2:]
-            raise ValueError(
-                f"`size` of network and data must agree, got {self.size} and images of {height} x {width}."
-            )
+        check_images(image, self.channels, self.size)
         return full_precision(self.layers(image).flatten(0 if self.outputs == 1 else 1))
 
 
 def halvings(size: int) -> tuple[int, int]:
-    """The smallest map, from 4 to 7, and how often it is doubled to reach `size`."""
+    """Returns the size of the smallest map, from 4 to 7, and how often it is doubled to reach `size`."""
     start, doublings = size, 0
     while start > 7 and start % 2 == 0:
         start, doublings = start // 2, doublings + 1
@@ -108,10 +107,9 @@ def halvings(size: int) -> tuple[int, int]:
 
 
 def initialize(network: nn.Module) -> None:
-    """Weights from N(0, 0.02) (section 4), batch norm's from N(1, 0.02) as in the authors' code, biases zero."""
+    """Draws weights from N(0, 0.02) (section 4), batch norm's from N(1, 0.02) as in the authors' code; biases are 0."""
     for module in network.modules():
         if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d | nn.BatchNorm1d | nn.BatchNorm2d):
             nn.init.normal_(module.weight, float(isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)), 0.02)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
-    network.to(memory_format=torch.channels_last)  # 0.85 of the time of a step, benchmarks/training_step.py

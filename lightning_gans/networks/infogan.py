@@ -5,11 +5,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lightning_gans.mechanics.precision import full_precision
+from lightning_gans.networks.checks import check_images
 from lightning_gans.networks.dcgan import initialize
 
 
 class InfoGANDiscriminator(nn.Module):
-    """Convolutions and a linear layer, shared by a head that judges and one that reads the code.
+    """Convolutions and a linear layer, shared by a head for the logit and one that predicts the code.
 
     Source: Chen et al., 2016, appendix C.1, https://arxiv.org/abs/1606.03657.
 
@@ -25,6 +26,7 @@ class InfoGANDiscriminator(nn.Module):
         super().__init__()
         if size % 4:
             raise ValueError(f"`size` must be a multiple of 4, got {size}.")
+        self.channels, self.size = channels, size
         self.trunk = nn.Sequential(
             nn.Conv2d(channels, width, 4, 2, 1),
             nn.LeakyReLU(0.1),
@@ -41,7 +43,9 @@ class InfoGANDiscriminator(nn.Module):
             nn.Linear(hidden, 128, bias=False), nn.BatchNorm1d(128), nn.LeakyReLU(0.1), nn.Linear(128, code_outputs)
         )
         initialize(self)
+        self.to(memory_format=torch.channels_last)
 
     def forward(self, image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k"]:
+        check_images(image, self.channels, self.size)
         features = self.trunk(image)
         return full_precision(torch.cat([self.judge(features), self.posterior(features)], dim=1))

@@ -5,13 +5,15 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lightning_gans.mechanics.precision import full_precision
+from lightning_gans.networks.checks import check_images
 
 
 class LAPGANGenerator(nn.Module):
     """Convolutions from an enlarged image and a plane of noise to the detail it lacks (Denton et al., 2015, https://arxiv.org/abs/1506.05751).
 
-    The noise is one more colour channel. Three layers as in the authors' code for CIFAR10, with ReLU between them and
-    none at the end, since detail has either sign; nothing changes the size, so one network fits images of any.
+    The noise is one more color channel. There are three layers as in the authors' code for CIFAR10, with ReLU between
+    them and none at the end, since detail has either sign. No layer changes the size, so a network takes images of any
+    size.
 
     Args:
         channels: Image channels.
@@ -23,6 +25,7 @@ class LAPGANGenerator(nn.Module):
         super().__init__()
         if kernel_size < 1 or kernel_size % 2 == 0:
             raise ValueError(f"`kernel_size` must be odd, got {kernel_size}.")
+        self.channels = channels
         self.layers = nn.Sequential(
             nn.Conv2d(channels + 1, width, kernel_size, padding="same"),
             nn.ReLU(),
@@ -32,14 +35,15 @@ class LAPGANGenerator(nn.Module):
         ).to(memory_format=torch.channels_last)
 
     def forward(self, low: Float[Tensor, "b c h w"], noise: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b c h w"]:
+        check_images(low, self.channels)
         return self.layers(torch.cat([low, noise], 1))
 
 
 class LAPGANDiscriminator(nn.Module):
     """Convolutions from an enlarged image and its detail to a logit (Denton et al., 2015, https://arxiv.org/abs/1506.05751).
 
-    The two are added before the first layer (section 3.2), so that it sees the image they make. Two convolutions and
-    a linear layer as in the authors' code for CIFAR10, with ReLU and dropout.
+    The two are added before the first layer (section 3.2), whose input is the image they make. There are two
+    convolutions and a linear layer as in the authors' code for CIFAR10, with ReLU and dropout.
 
     Args:
         channels: Image channels.
@@ -52,6 +56,7 @@ class LAPGANDiscriminator(nn.Module):
         super().__init__()
         if size < 9:
             raise ValueError(f"`size` must be at least 9, got {size}.")
+        self.channels, self.size = channels, size
         smallest = (size - 7) // 2  # after two 5 x 5 kernels without padding, the second of stride 2
         self.layers = nn.Sequential(
             nn.Conv2d(channels, width, 5),
@@ -65,4 +70,5 @@ class LAPGANDiscriminator(nn.Module):
         ).to(memory_format=torch.channels_last)
 
     def forward(self, band: Float[Tensor, "b c h w"], low: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
+        check_images(band, self.channels, self.size)
         return full_precision(self.layers(band + low))

@@ -4,6 +4,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lightning_gans.mechanics.precision import full_precision
+from lightning_gans.networks.checks import check_images
 
 
 class MLPGenerator(nn.Module):
@@ -42,12 +43,13 @@ class MLPDiscriminator(nn.Module):
         channels: Image channels.
         size: Image height and width.
         width: Units of each of the two hidden layers.
-        pieces: Linear functions that a maxout unit takes the largest of.
+        pieces: Number of linear functions of which a maxout unit takes the largest.
         dropout: Share of units dropped behind each hidden layer; 0 drops none.
     """
 
     def __init__(self, channels: int = 1, size: int = 28, width: int = 240, pieces: int = 5, dropout: float = 0.5):
         super().__init__()
+        self.channels, self.size = channels, size
         self.layers = nn.Sequential(
             nn.Flatten(),
             Maxout(channels * size * size, width, pieces),
@@ -59,6 +61,7 @@ class MLPDiscriminator(nn.Module):
         )
 
     def forward(self, image: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
+        check_images(image, self.channels, self.size)
         return full_precision(self.layers(image))
 
 

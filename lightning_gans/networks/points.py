@@ -17,7 +17,7 @@ class PointGenerator(nn.Module):
         latent_dim: Size of the latent.
         point_dim: Coordinates of a point.
         width: Units of each of the two hidden layers.
-        gain: Of the orthogonal weights.
+        gain: Gain of the orthogonal weights: all their singular values.
     """
 
     def __init__(self, latent_dim: int = 256, point_dim: int = 2, width: int = 128, gain: float = 1.4):
@@ -35,7 +35,7 @@ class PointDiscriminator(nn.Module):
     Args:
         point_dim: Coordinates of a point.
         width: Units of each of the two hidden layers.
-        gain: Of the orthogonal weights.
+        gain: Gain of the orthogonal weights: all their singular values.
     """
 
     def __init__(self, point_dim: int = 2, width: int = 128, gain: float = 1.4):
@@ -47,7 +47,7 @@ class PointDiscriminator(nn.Module):
 
 
 def perceptron(inputs: int, outputs: int, width: int, gain: float) -> nn.Sequential:
-    """Two hidden layers of tanh with orthogonal weights."""
+    """Returns two hidden layers of tanh and a linear one, with orthogonal weights."""
     sizes: Any = ((inputs, width), (width, width), (width, outputs))
     linear = [nn.Linear(*size) for size in sizes]
     for layer in linear:

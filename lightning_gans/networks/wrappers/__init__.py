@@ -1,4 +1,4 @@
-"""Networks around a network: what they add holds for any architecture."""
+"""Networks around a network, which add something to any architecture."""
 
 from lightning_gans.networks.wrappers.conditional import LabelledDiscriminator as LabelledDiscriminator
 from lightning_gans.networks.wrappers.conditional import LabelledGenerator as LabelledGenerator

@@ -1,21 +1,22 @@
-"""Labels beside the inputs of networks that know no labels."""
+"""Labels beside the inputs of networks that take none."""
 
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import one_hot
+
+from lightning_gans.networks.checks import Labels, class_shares
 
 
 class LabelledGenerator(nn.Module):
-    """Draws an image of a class: the label stands behind the latent, one place per class.
+    """A generator of images of a class: the label is appended to the latent, with one number per class.
 
-    Source: Mirza & Osindero, 2014, https://arxiv.org/abs/1411.1784. Classes may also be given as shares of each class
-    (b, num_classes), to draw what lies between them.
+    Source: Mirza & Osindero, 2014, https://arxiv.org/abs/1411.1784. A label may also be a share of each class
+    (b, num_classes), for images between classes.
 
     Args:
-        network: Maps latents of size `latent_dim`, `num_classes` of which are the label, to images.
+        network: Maps latents of size `latent_dim`, of which the last `num_classes` are the label, to images.
         num_classes: Number of classes.
     """
 
@@ -30,15 +31,12 @@ class LabelledGenerator(nn.Module):
         self.num_classes = num_classes
         self.latent_dim = inner.latent_dim - num_classes
 
-    def forward(
-        self, latent: Float[Tensor, "b z"], label: Int64[Tensor, " b"] | Float[Tensor, "b k"]
-    ) -> Float[Tensor, "b c h w"]:
-        shares = label if label.is_floating_point() else one_hot(label, self.num_classes)
-        return self.network(torch.cat([latent, shares.to(latent)], dim=1))
+    def forward(self, latent: Float[Tensor, "b z"], label: Labels) -> Float[Tensor, "b c h w"]:
+        return self.network(torch.cat([latent, class_shares(label, self.num_classes, latent)], dim=1))
 
 
 class LabelledDiscriminator(nn.Module):
-    """Judges an image and its class: the label is one more plane per class, of ones for its own.
+    """A discriminator of an image and its class: the label is one more channel per class, filled with ones for its own.
 
     Source: Mirza & Osindero, 2014, https://arxiv.org/abs/1411.1784.
 
@@ -52,6 +50,6 @@ class LabelledDiscriminator(nn.Module):
         self.network = network
         self.num_classes = num_classes
 
-    def forward(self, image: Float[Tensor, "b c h w"], label: Int64[Tensor, " b"]) -> Float[Tensor, " b"]:
-        planes = one_hot(label, self.num_classes).to(image)[:, :, None, None].expand(-1, -1, *image.shape[2:])
+    def forward(self, image: Float[Tensor, "b c h w"], label: Labels) -> Float[Tensor, " b"]:
+        planes = class_shares(label, self.num_classes, image)[:, :, None, None].expand(-1, -1, *image.shape[2:])
         return self.network(torch.cat([image, planes], dim=1))

@@ -6,14 +6,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lightning_gans.mechanics.hooks import inputs
-
 
 class MinibatchDiscrimination(nn.Module):
     """Minibatch discrimination (Salimans et al., 2016, https://arxiv.org/abs/1606.03498, section 3.2).
 
-    The last layer of a discriminator also learns how close each example is to the others of its batch, so that it
-    tells samples that are too much alike from data:
+    The last layer of a discriminator also learns how close each example is to the others of its batch, so that it can
+    recognize samples that are too much alike:
 
         o(x_i)_b = sum_j exp(-|M_i,b - M_j,b|_1),   M_i = f(x_i) T
 
@@ -31,27 +29,42 @@ class MinibatchDiscrimination(nn.Module):
         for name, value in (("num_kernels", num_kernels), ("kernel_dim", kernel_dim)):
             if value < 1:
                 raise ValueError(f"`{name}` must be at least 1, got {value}.")
-        layers = [layer for layer in discriminator.modules() if isinstance(layer, nn.Linear | nn.Conv2d)]
-        if not layers or len(layers[-1].weight) != 1:
+        self.discriminator = discriminator
+        layers = [(name, part) for name, part in self.named_modules() if isinstance(part, nn.Linear | nn.Conv2d)]
+        if not layers or len(layers[-1][1].weight) != 1:
             raise ValueError(
                 "`discriminator` must have as its last layer with weights a linear one or a convolution to one logit, "
                 f"which {type(discriminator).__name__} does not: leave `MinibatchDiscrimination` out."
             )
-        self.discriminator = discriminator
-        features = layers[-1].weight[0].numel()
-        self.similarity = MinibatchSimilarity(features, num_kernels, kernel_dim)
-        self.last = nn.Linear(num_kernels, 1, bias=False)  # the last layer's weights of what is appended
+        name, last = layers[-1]
+        self.set_submodule(name, LayerWithSimilarity(last, num_kernels, kernel_dim))
 
     def forward(self, image: Float[Tensor, "b ..."], *condition: Any) -> Float[Tensor, " b"]:
-        layers = [layer for layer in self.discriminator.modules() if isinstance(layer, nn.Linear | nn.Conv2d)]
-        with inputs(layers[-1]) as calls:
-            logits = self.discriminator(image, *condition)
-        similarity = self.similarity(calls[-1][0].flatten(1).to(self.last.weight.dtype))
-        return logits + self.last(similarity).flatten().to(logits.dtype)
+        return self.discriminator(image, *condition)
+
+
+class LayerWithSimilarity(nn.Module):
+    """A layer to one logit, whose input has similarities appended.
+
+    Args:
+        layer: A linear layer, or a convolution of the whole map.
+        num_kernels: Number of similarities.
+        kernel_dim: Size of what each similarity compares.
+    """
+
+    def __init__(self, layer: Any, num_kernels: int, kernel_dim: int):
+        super().__init__()
+        self.layer = layer
+        self.similarity = MinibatchSimilarity(layer.weight[0].numel(), num_kernels, kernel_dim)
+        self.appended = nn.Linear(num_kernels, 1, bias=False)  # the layer's weights of what is appended
+
+    def forward(self, x: Float[Tensor, "b ..."]) -> Float[Tensor, "b ..."]:
+        logits = self.layer(x)
+        return logits + self.appended(self.similarity(x.flatten(1))).reshape(logits.shape)
 
 
 class MinibatchSimilarity(nn.Module):
-    """How close each example's features are to those of the others in the batch.
+    """The similarity of each example's features to those of the others in the batch.
 
     Args:
         features: Size of f(x).

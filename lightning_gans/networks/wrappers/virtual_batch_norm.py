@@ -9,25 +9,28 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from lightning_gans.mechanics.checkpoints import make_buffers
+from lightning_gans.mechanics.precision import full_precision
 from lightning_gans.mechanics.processes import first_process
 
 
 class VirtualBatchNorm(nn.Module):
     """Virtual batch normalization (Salimans et al., 2016, https://arxiv.org/abs/1606.03498, section 3.4).
 
-    Each example is normalised by the statistics of one reference batch and of itself, so its output does not depend
-    on the rest of its batch. The network in here gets a normalisation of this kind in place of every batch norm, and
-    runs twice: on the reference and on what it is given.
+    Each example is normalized by the statistics of a fixed reference batch and of itself, so its output does not
+    depend on the rest of its batch. A copy of the network gets this normalization in place of every batch norm, and
+    runs twice: on the reference and on its input.
 
-    The reference of a generator is drawn from `seed`; that of a discriminator is the first batch it is shown, of which
-    every process takes that of the first one. Both are buffers: a resumed run has the same. Nothing is learnt but
-    scales and shifts, so there are no running statistics, and evaluation is like training.
+    A generator's reference is drawn from `seed`. A discriminator's is its first batch in training; every process takes
+    the batch of the first process. References are buffers, so a resumed run has the same. There are no running
+    statistics, and evaluation is like training; before any training a batch is its own reference.
 
     Args:
-        network: A network with batch norm; of a generator, one that is given nothing but the latent.
+        network: A network with batch norm; a generator must take nothing but the latent.
         reference_size: Examples in the reference batch; a discriminator's first batch may have fewer.
-        seed: Of a generator's reference.
+        seed: Seed of a generator's reference.
     """
+
+    same_on_all_processes = True  # the reference comes from the seed or from the first process
 
     def __init__(self, network: nn.Module, reference_size: int = 64, seed: int = 0):
         super().__init__()
@@ -56,13 +59,14 @@ class VirtualBatchNorm(nn.Module):
             self.register_buffer("reference_0", torch.randn(reference_size, network.latent_dim, generator=generator))  # type: ignore[call-overload]
 
     def forward(self, *args: Tensor) -> Tensor:
-        if "reference_0" not in self._buffers:
+        if self.training and "reference_0" not in self._buffers:
             for index, arg in enumerate(args):
                 self.register_buffer(f"reference_{index}", first_process(arg.detach()[: self.reference_size].clone()))
+        reference = [value for name, value in self.named_buffers(recurse=False) if name.startswith("reference_")]
         layers = [layer for layer in self.network.modules() if isinstance(layer, ReferenceNorm)]
         for layer in layers:
             layer.statistics = None
-        self.network(*(self.get_buffer(f"reference_{index}") for index in range(len(args))))
+        self.network(*(reference or args))
         result = self.network(*args)
         for layer in layers:
             layer.statistics = None  # frees the graph of the reference
@@ -74,7 +78,7 @@ class VirtualBatchNorm(nn.Module):
 
 
 class ReferenceNorm(nn.Module):
-    """Normalises the first batch it sees by that batch, and the next one by that batch and each example itself.
+    """Normalizes the first batch by itself, and the next one by the first batch and each example itself.
 
     Args:
         norm: The batch norm whose scale, shift and eps it takes over.
@@ -88,14 +92,16 @@ class ReferenceNorm(nn.Module):
         self.statistics: tuple[Tensor, Tensor, int] | None = None
 
     def forward(self, x: Float[Tensor, "b c ..."]) -> Float[Tensor, "b c ..."]:
-        space = list(range(2, x.ndim))
-        own, own_square = (y.mean(space, keepdim=True) if space else y for y in (x, x.square()))
+        values = full_precision(x).reshape(*x.shape[:2], -1)  # b c n
         if self.statistics is None:
-            mean, square = own.mean(0, keepdim=True), own_square.mean(0, keepdim=True)
-            self.statistics = mean, square, len(x)
+            variance, mean = torch.var_mean(values, (0, 2), correction=0, keepdim=True)
+            self.statistics = mean, variance, len(x)
         else:
-            reference, reference_square, size = self.statistics
+            reference, spread, size = self.statistics
+            own_spread, own = torch.var_mean(values, 2, correction=0, keepdim=True)
             mean = (own + size * reference) / (size + 1)
-            square = (own_square + size * reference_square) / (size + 1)
-        scale, shift = (parameter.view(-1, *[1] * len(space)) for parameter in (self.weight, self.bias))
-        return (x - mean) * (square - mean.square() + self.eps).rsqrt() * scale + shift
+            # Squares around the common mean: a difference of mean squares would cancel where the mean is large.
+            squares = own_spread + (own - mean).square() + size * (spread + (reference - mean).square())
+            variance = squares / (size + 1)
+        normal = (values - mean) * (variance + self.eps).rsqrt()
+        return (normal * self.weight[:, None] + self.bias[:, None]).reshape(x.shape).to(x.dtype)

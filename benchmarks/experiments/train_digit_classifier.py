@@ -1,10 +1,10 @@
-"""Train the digit classifier whose features score generators of digits.
+"""Trains the digit classifier whose features score generators of digits.
 
 It learns from the 60,000 training digits, moved, turned, scaled and made noisy a little. Generators also draw things
 between two digits and no digit at all, so a quarter of each batch is blended with other digits and a sixteenth has its
 pixels shuffled, with the share of each digit, or an equal share of all ten, as the target.
 
-    python benchmarks/train_digit_classifier.py ROOT
+    python -m benchmarks.experiments.train_digit_classifier ROOT
 
 ROOT is a folder that torchvision's MNIST reads: the four unpacked files lie in ROOT/MNIST/raw.
 """
@@ -25,7 +25,7 @@ BATCH_SIZE = 128
 
 
 def load(root: Path, train: bool) -> tuple[Tensor, Tensor]:
-    """Digits in [0, 1] and labels."""
+    """Loads digits in [0, 1] and labels."""
     dataset = MNIST(root, train=train)
     return dataset.data[:, None] / 255, dataset.targets
 
@@ -42,7 +42,7 @@ def augment(image: Tensor) -> Tensor:
 
 
 def blend_and_shuffle(image: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """The first quarter becomes blends, the last sixteenth noise."""
+    """Makes the first quarter blends, and the last sixteenth noise."""
     quarter, sixteenth = len(image) // 4, len(image) // 16
     share = torch.rand(quarter, 1)
     image, target, other_image, other_target = image.clone(), target.clone(), image.roll(1, 0), target.roll(1, 0)
@@ -56,7 +56,7 @@ def blend_and_shuffle(image: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def accuracy(network: DigitClassifier, image: Tensor, label: Tensor) -> float:
-    """Share of digits whose largest logit is their label's."""
+    """Returns the share of digits whose largest logit is their label's."""
     network.eval()
     predicted = torch.cat([network(part * 2 - 1).argmax(dim=1) for part in image.split(1000)])
     return (predicted == label).float().mean().item()

@@ -1,38 +1,34 @@
-"""Time of a training step: this project's loop against two written by hand.
+"""Times a training step: this project's loop against two written by hand.
 
 (a) is the same algorithm on the same networks, batch, optimizers, precision and memory format, logging nothing. (b) is
 the loop of PyTorch's DCGAN tutorial (https://pytorch.org/tutorials/beginner/dcgan_faces_tutorial.html) as a user would
 write it: float32, contiguous memory, one fake batch for both players, nothing frozen, losses read every 50 steps.
 
 All start from the same weights and train on the same batches of digits, held in memory. They take turns in one process,
-a block of steps each: the loader that feeds this project's `Trainer.fit` is the clock, so whatever Lightning does
-between two batches counts, and while Lightning waits for a batch the others run their blocks. A ratio is the median
-over the rounds, with its quartiles. On a machine that other programs use as well, take `--threads 1` and the
-processor's time.
+a block of steps each. The clock is the loader that feeds this project's `Trainer.fit`: all that Lightning does between
+two batches counts, and the others run their blocks while Lightning waits for a batch. A ratio is the median over the
+rounds, with its quartiles. On a machine that other programs use too, take `--threads 1` and the processor's time.
 
-    python benchmarks/training_step.py
+    python -m benchmarks.speed.training_step
 """
 
 import argparse
 import copy
-import logging
 import os
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from statistics import median, quantiles
 from tempfile import TemporaryDirectory
 
 import torch
-from lightning import LightningDataModule, LightningModule, Trainer
-from lightning.pytorch.cli import LightningCLI
+from lightning import Trainer
 from lightning.pytorch.loggers import CSVLogger
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, interpolate
 
-from lightning_gans import GAN, callbacks  # noqa: F401  recipes name the callbacks
-from lightning_gans.__main__ import recipe
+from benchmarks.recipes import module_of, quieten
+from lightning_gans import GAN
 from lightning_gans.datamodules import MNISTDataModule
 from lightning_gans.mechanics.precision import fast_precision
 from lightning_gans.networks import DCGANDiscriminator, DCGANGenerator
@@ -47,31 +43,22 @@ Clock = Callable[[], float]
 
 
 def dcgan64() -> GAN:
-    """DCGAN as in the paper, but for its batch of 128."""
+    """Builds the paper's networks. The paper's batches are of 128 images, here they are of 64."""
     return GAN(generator=DCGANGenerator(size=64), discriminator=DCGANDiscriminator(size=64))
 
 
 def dcgan_mnist() -> GAN:
-    """The recipe's module."""
-    cli = LightningCLI(
-        LightningModule,
-        LightningDataModule,
-        subclass_mode_model=True,
-        subclass_mode_data=True,
-        auto_configure_optimizers=False,
-        save_config_callback=None,
-        run=False,
-        args=["--config", recipe("dcgan_mnist")],
-    )
-    assert isinstance(cli.model, GAN)
-    return cli.model
+    """Builds the recipe's module."""
+    module = module_of("dcgan_mnist")
+    assert isinstance(module, GAN)
+    return module
 
 
 CASES = {"dcgan64": dcgan64, "dcgan_mnist": dcgan_mnist}
 
 
 def real_batches(like: Tensor) -> Block:
-    """Digits in the shape of a generated batch."""
+    """Returns digits in the shape of a generated batch."""
     data = MNISTDataModule(batch_size=BATCH_SIZE)
     data.setup("fit")
     _, channels, *size = like.shape
@@ -80,7 +67,7 @@ def real_batches(like: Tensor) -> Block:
 
 
 class ByHand:
-    """Contestant (a): what the module does, as plain PyTorch."""
+    """Contestant (a): the module's algorithm as plain PyTorch."""
 
     def __init__(self, module: GAN, precision: str):
         self.generator = copy.deepcopy(module.generator)
@@ -161,7 +148,7 @@ def contiguous(network: nn.Module) -> nn.Module:
 
 
 class Turns:
-    """The batches of this project's loop. The other contestants run, and the times are taken, in between."""
+    """Batches for this project's loop; between them the other contestants run and times are taken."""
 
     def __init__(self, batches: Block, rivals: dict[str, ByHand | Tutorial], rounds: int, steps: int):
         self.batches = batches
@@ -192,7 +179,7 @@ class Turns:
 
 
 def compete(module: GAN, precision: str, rounds: int, steps: int) -> dict[str, list[tuple[float, float]]]:
-    """Wall and processor seconds per step of each contestant in each round."""
+    """Returns wall and processor seconds per step of each contestant in each round."""
     rivals: dict[str, ByHand | Tutorial] = {"(a)": ByHand(module, precision), "(b)": Tutorial(module)}
     with torch.no_grad():
         batches = real_batches(copy.deepcopy(module.generator)(torch.zeros(2, module.generator.latent_dim)))
@@ -212,7 +199,7 @@ def compete(module: GAN, precision: str, rounds: int, steps: int) -> dict[str, l
 
 
 def compared(seconds: dict[str, list[tuple[float, float]]], clock: int) -> Iterator[str]:
-    """The cells of the table: milliseconds of ours, then of each rival with the ratio and its quartiles."""
+    """Yields the cells of the table: milliseconds of ours, then of each rival with the ratio and its quartiles."""
     ours = [times[clock] for times in seconds["ours"]]
     yield f"{1000 * median(ours):.1f}"
     for name in CONTESTANTS[1:]:
@@ -233,9 +220,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.threads:
         torch.set_num_threads(options.threads)
-    for name in ("pytorch", "fabric"):
-        logging.getLogger(f"lightning.{name}").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module="lightning")
+    quieten()
     precision, why = (options.precision, "as asked for") if options.precision else fast_precision("cpu")
     print(f"precision {precision}, {why}; {torch.get_num_threads()} threads, load {os.getloadavg()[0]:.1f}")
     columns = ("case", "time", "precision", "ours, ms", "(a), ms", "ours/(a)", "(b), ms", "ours/(b)")

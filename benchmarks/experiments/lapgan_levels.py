@@ -1,17 +1,16 @@
-"""Draw LAPGAN's samples level by level, and measure what each level adds.
+"""Draws LAPGAN's samples level by level, and measures how much detail each level adds.
 
     lightning-gans fit --config lapgan_openmoji
-    python benchmarks/lapgan_levels.py runs/lapgan_openmoji/version_0/checkpoints/last.ckpt
+    python -m benchmarks.experiments.lapgan_levels runs/lapgan_openmoji/version_0/checkpoints/last.ckpt
 
 The picture has a row for each level and a column for each sample, in blocks; coarse levels are enlarged by repeating
-pixels. Measured is the root mean square of the bands of samples, as a share of that of the emoji: 0 is no detail beyond
-the enlarged coarse image, 1 is as much as the emoji have. The samples are those of the moving average in eval mode.
+pixels. The measured number is the root mean square of a band of the samples, divided by that of the same band of the
+emoji: 0 is no detail beyond the enlarged coarse image, 1 is as much as the emoji have. The samples are those of the
+moving average in eval mode. Writes docs/images/lapgan_openmoji.png and `results/lapgan_openmoji.json`.
 """
 
 import argparse
 import json
-import shlex
-import sys
 from pathlib import Path
 
 import torch
@@ -20,12 +19,12 @@ from torch.nn.functional import interpolate
 from torchvision.transforms.functional import to_pil_image
 from torchvision.utils import make_grid
 
+from benchmarks.record import PICTURES, write_record
 from lightning_gans import LAPGAN
 from lightning_gans.callbacks.sample_grid import to_uint8
 from lightning_gans.datamodules import OpenMojiDataModule
 from lightning_gans.models.lapgan import laplacian_pyramid
 
-HERE = Path(__file__).parent
 COLUMNS, BLOCKS, MEASURED, SEED = 8, 2, 1024, 0
 
 
@@ -35,7 +34,7 @@ def picture(module: LAPGAN, path: Path) -> None:
     size = list(finest.shape[2:])
     levels = torch.stack([*(interpolate(image, size, mode="nearest") for image in drawn.values()), finest])
     blocks = levels.unflatten(1, (BLOCKS, COLUMNS)).transpose(0, 1)  # block, level, sample
-    grid = make_grid(to_uint8(blocks.flatten(0, 2)), nrow=COLUMNS, padding=2, pad_value=220)
+    grid = make_grid(to_uint8(blocks.flatten(0, 2)), nrow=COLUMNS, padding=2, pad_value=220)  # emoji are on white
     to_pil_image(grid).save(path, optimize=True)
 
 
@@ -56,25 +55,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", type=Path)
     args = parser.parse_args()
-
     module = LightningModule.load_from_checkpoint(args.checkpoint, map_location="cpu", weights_only=True)
     if not isinstance(module, LAPGAN):
         parser.error(f"{args.checkpoint} holds no LAPGAN.")
-    picture(module, HERE.parent / "docs" / "images" / "lapgan_openmoji.png")
-    result = {
-        "recipe": "lapgan_openmoji",
-        "seed": module.seed,
-        "command": shlex.join(["python", *sys.argv]),
-        "scores": measure(module),
-        "protocol": {
-            "what": "root mean square of the band of samples over that of the 2,186 emoji, by level",
-            "samples": f"{MEASURED}, moving average (EMA), eval mode, clamped to [-1, 1], seed {SEED}",
-            "images_seen": module.images_seen,
-        },
+    picture(module, PICTURES / "lapgan_openmoji.png")
+    values = measure(module)
+    protocol = {
+        "bands": "root mean square of the band of samples over that of the 2,186 emoji, by level",
+        "samples": f"{MEASURED}, moving average (EMA), eval mode, clamped to [-1, 1], seed {SEED}",
+        "images_seen": module.images_seen,
     }
-    path = HERE / "results" / "lapgan_openmoji.json"
-    path.write_text(json.dumps(result, indent=2) + "\n")
-    print(path.read_text())
+    write_record("lapgan_openmoji", values, protocol, seed=module.seed)
+    print(json.dumps(values, indent=2))
 
 
 if __name__ == "__main__":

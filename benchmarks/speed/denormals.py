@@ -1,15 +1,16 @@
-"""Time of a training step on the CPU with denormal floats in Adam's moments, kept against flushed to zero.
+"""Times a training step on the CPU with denormal floats in Adam's moments, kept and flushed to zero.
 
-Where a gradient is zero for good, as at dead units and at pixels that are always black, Adam's first moment is below
-1.2e-38 after some 800 steps at its default 0.9, and stays there, since 0.9 times the few smallest floats rounds to
-themselves. Here this comes about by training the networks of the recipe `gan_mnist` with Adam at 1e-3.
+Some gradients become zero and stay zero, such as those of dead units and of pixels that are always black. There, after
+some 800 steps, Adam's first moment (beta 0.9) is below 1.2e-38. It stays there, since 0.9 times one of the smallest
+floats is rounded to that float again. Here the networks of the recipe `gan_mnist` come to that by training with Adam at
+1e-3.
 
 From the state reached, blocks of the same steps alternate between keeping denormals and flushing them
-(`torch.set_flush_denormal`). Then the same again from an aged state: the second moments of the parameters that have no
-gradient now are where many more steps without one would bring them, which is among the denormals too. A ratio is the
-median over the rounds, with its quartiles; the time is the processor's. What it is depends on the processor.
+(`torch.set_flush_denormal`). The comparison is repeated from an aged state: the second moments of parameters without a
+gradient are set to where many more steps without one would bring them, which is among the denormals too. A ratio is the
+median over the rounds, with its quartiles. Times are the processor's, and the ratios depend on the processor.
 
-    python benchmarks/denormals.py
+    python -m benchmarks.speed.denormals
 """
 
 import argparse
@@ -31,7 +32,7 @@ STUCK = 500 * 2.0**-149  # the largest float32 that 0.999 times itself rounds to
 
 
 class Game:
-    """The recipe's GAN by hand, at a higher rate."""
+    """A loop by hand over the recipe's networks, at a higher rate."""
 
     def __init__(self, rate: float):
         self.generator = MLPGenerator()
@@ -78,7 +79,7 @@ class Game:
                 state["exp_avg_sq"] = torch.where(gradient == 0, decayed, state["exp_avg_sq"])
 
     def denormal_share(self, moment: str) -> float:
-        """The share of denormals among Adam's `exp_avg` or `exp_avg_sq`."""
+        """Returns the share of denormals among Adam's `exp_avg` or `exp_avg_sq`."""
         values = torch.cat([state[moment].flatten() for o in self.optimizers for state in o.state.values()])
         bits = values.view(torch.int32) & 0x7FFFFFFF  # as integers, since a flushing processor takes them for zeros
         return float(((bits > 0) & (bits < 1 << 23)).float().mean())
@@ -93,7 +94,7 @@ def digits(batch_size: int) -> Iterator[Tensor]:
 
 
 def seconds(game: Game, batches: list[Tensor]) -> tuple[float, float]:
-    """Processor seconds per step, which other programs do not lengthen: all of it, and the optimizers' part."""
+    """Returns processor seconds per step, of all of it and of the optimizers' part."""
     start, game.optimizer_seconds = time.process_time(), 0.0
     for batch in batches:
         game.step(batch)

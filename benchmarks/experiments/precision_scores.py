@@ -1,32 +1,30 @@
-"""Scores of a recipe in float32 and in bf16, seed by seed.
+"""Compares the scores of a recipe in float32 and in bf16, seed by seed.
 
-    python benchmarks/precision_scores.py --recipe dcgan_mnist --seeds 0 1 2
+    python -m benchmarks.experiments.precision_scores --recipe dcgan_mnist --seeds 0 1 2
 
 Further arguments are options of the recipe, such as `--trainer.max_steps 1250` for shorter runs.
 
-Where the hardware has bf16 the second run of each pair is `bf16-mixed`. Elsewhere, where that takes 10 times as
-long, the rounding of bf16 is reproduced in float32: inputs, weights and outputs of every convolution, linear layer,
-batch norm and activation, and the gradients that flow back through them, are rounded to bf16, while sums run in
-float32, as autocast has it on hardware with bf16.
+Where the hardware has bf16 the second run of each pair is `bf16-mixed`. Elsewhere that takes 10 times as long, so the
+rounding of bf16 is imitated in float32: the inputs, weights and outputs of every convolution, linear layer, batch norm
+and activation are rounded to bf16, and so are the gradients that flow back through them. Sums run in float32, as they
+do under autocast on hardware with bf16.
 """
 
 import argparse
-import json
 import statistics
 import tempfile
-from pathlib import Path
 
 import torch
 from lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from lightning_gans.__main__ import main as command_line
+from benchmarks.recipes import last_scores, train
 from lightning_gans.mechanics.precision import fast_precision
 
 
 class Round(torch.autograd.Function):
-    """Rounds to bf16, forwards and backwards."""
+    """Rounding to bf16, forward and backward."""
 
     @staticmethod
     def forward(context, x: Tensor) -> Tensor:
@@ -38,21 +36,24 @@ class Round(torch.autograd.Function):
 
 
 class RoundWeight(nn.Module):
+    """Rounding of a weight in training; scores are taken in full precision."""
+
     def forward(self, weight: Tensor) -> Tensor:
-        return Round.apply(weight)
+        return Round.apply(weight) if self.training else weight
 
 
 class SimulatedBF16(Callback):
-    """Rounds what autocast computes in bf16."""
+    """Rounding of all that autocast computes in bf16."""
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        for player in pl_module.players().values():
-            for module in player.modules():
-                if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
-                    parametrize.register_parametrization(module, "weight", RoundWeight(), unsafe=True)
-                if not list(module.children()) and not isinstance(module, RoundWeight):
-                    module.register_forward_pre_hook(lambda module, inputs: tuple(map(Round.apply, inputs)))
-                    module.register_forward_hook(lambda module, inputs, output: Round.apply(output))
+        networks = (pl_module.generator, pl_module.discriminator, pl_module.generator_ema)
+        for network in networks:  # of the average the weights alone, so that all parameters keep the same order
+            for layer in [part for part in network.modules() if not list(part.children())]:
+                if network is not pl_module.generator_ema:
+                    layer.register_forward_pre_hook(lambda layer, inputs: tuple(map(Round.apply, inputs)))
+                    layer.register_forward_hook(lambda layer, inputs, output: Round.apply(output))
+                if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+                    parametrize.register_parametrization(layer, "weight", RoundWeight(), unsafe=True)
 
 
 def score(recipe: str, seed: int, precision: str, folder: str, further: list[str]) -> dict[str, float]:
@@ -62,8 +63,7 @@ def score(recipe: str, seed: int, precision: str, folder: str, further: list[str
         options += ["--trainer.precision=32-true", "--trainer.callbacks+=__main__.SimulatedBF16"]
     else:
         options += [f"--trainer.precision={precision}"]
-    cli = command_line(["fit", "--config", recipe, *options])
-    return json.loads((Path(cli.trainer.log_dir) / "metrics.json").read_text())[-1]["scores"]
+    return last_scores(train(recipe, *options))["GenerativeMetrics"]["scores"]
 
 
 def main() -> None:

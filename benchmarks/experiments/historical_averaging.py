@@ -1,14 +1,13 @@
-"""What historical averaging (Salimans et al., 2016) does in the game min_x max_y xy.
+"""Plays the game min_x max_y xy with and without historical averaging (Salimans et al., 2016).
 
-The players take gradient steps in turn, from (1, 1), with and without it.
+    python -m benchmarks.experiments.historical_averaging
 
-    python benchmarks/remedies.py
+The players take gradient steps in turn, from (1, 1). Writes docs/images/historical_averaging.png and
+`results/historical_averaging.json`.
 """
 
 import json
 import math
-import time
-from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -17,18 +16,17 @@ import torch
 from lightning import Callback, Trainer
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
-from unrolled_ring import machine, quieten
 
+from benchmarks.recipes import quieten
+from benchmarks.record import PICTURES, write_record
 from lightning_gans import AdversarialModule
 from lightning_gans.regularizers import HistoricalAveraging
 
-ROOT = Path(__file__).parents[1]
-PICTURE, RESULTS = ROOT / "docs/images/historical_averaging.png", ROOT / "benchmarks/results/remedies.json"
 WEIGHT, RATE, ROUNDS = 0.1, 0.1, 1000
 
 
 class Number(nn.Module):
-    """A player that is one number."""
+    """One number as a player."""
 
     latent_dim = 1
 
@@ -38,7 +36,7 @@ class Number(nn.Module):
 
 
 class Product(AdversarialModule):
-    """min_x max_y xy; the generator is x, the discriminator y."""
+    """Game min_x max_y xy; the generator is x, the discriminator y."""
 
     def discriminator_loss(self, batch: Any) -> dict[str, Tensor]:
         return {"adversarial": -self.generator.value * self.discriminator.value}
@@ -48,7 +46,7 @@ class Product(AdversarialModule):
 
 
 class Path2D(Callback):
-    """Notes where the players are after each round."""
+    """List of where the players are after each round."""
 
     def __init__(self) -> None:
         self.points = [(1.0, 1.0)]
@@ -58,7 +56,7 @@ class Path2D(Callback):
 
 
 def play(*regularizers: Any) -> list[tuple[float, float]]:
-    """Where the players are after each round, from (1, 1)."""
+    """Returns where the players are after each round, from (1, 1)."""
 
     def descent(parameters: Any) -> torch.optim.Optimizer:
         return torch.optim.SGD(parameters, lr=RATE)
@@ -95,27 +93,20 @@ def draw(paths: dict[str, list[tuple[float, float]]]) -> None:
     distance.grid(alpha=0.3)
     distance.legend()
     figure.tight_layout()
-    PICTURE.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(PICTURE, dpi=100)
+    figure.savefig(PICTURES / "historical_averaging.png", dpi=100)
 
 
-def game() -> dict[str, Any]:
-    start = time.perf_counter()
+def main() -> None:
+    quieten()
+    torch.set_num_threads(1)
     paths = {"plain": play(), "historical averaging": play(HistoricalAveraging(WEIGHT))}
     draw(paths)
     distances = {
         label: {str(r): math.hypot(*points[r]) for r in range(0, ROUNDS + 1, 100)} for label, points in paths.items()
     }
     protocol = {"learning_rate": RATE, "weight": WEIGHT, "rounds": ROUNDS, "start": [1, 1]}
-    return {"protocol": protocol, "distance_by_round": distances, "wall_seconds": time.perf_counter() - start}
-
-
-def main() -> None:
-    quieten()
-    results = {"machine": machine(), "historical_averaging": game()}
-    RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    RESULTS.write_text(json.dumps(results, indent=1) + "\n")
-    print(json.dumps(results, indent=1))
+    write_record("historical_averaging", {"distance_by_round": distances}, protocol)
+    print(json.dumps(distances, indent=2))
 
 
 if __name__ == "__main__":

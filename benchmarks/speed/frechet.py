@@ -1,9 +1,10 @@
 """Times the Frechet distance of 2048 features against torchmetrics' and torch-fidelity's, side by side.
 
-    python benchmarks/frechet.py
+    python -m benchmarks.speed.frechet
 
-Everyone starts from features in memory, which torchmetrics adds up batch by batch, so both of its parts are timed. The
-runs of one round follow each other; the ratio is the median over rounds. Keeps `results/frechet.json`.
+At 5,000 images each starts from means and covariances. At 1,000 images this package starts from the features, and the
+others still from means and covariances. The runs of one round follow each other; a ratio is the median over rounds.
+Writes `results/frechet.json`.
 """
 
 import json
@@ -11,18 +12,17 @@ import statistics
 import time
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
 from torchmetrics.image import FrechetInceptionDistance
 
+from benchmarks.record import write_record
 from lightning_gans.metrics import frechet_distance, frechet_distance_of_moments
 from lightning_gans.metrics.frechet import covariance
 
 SIZE, ROUNDS = 2048, 3
-RESULTS = Path(__file__).parent / "results"
 
 
 class Same(nn.Module):
@@ -33,7 +33,7 @@ class Same(nn.Module):
 
 
 def features(count: int) -> tuple[Tensor, Tensor]:
-    """Two sets of correlated features."""
+    """Draws two sets of correlated features."""
     torch.manual_seed(0)
     mix = torch.eye(SIZE) + torch.randn(SIZE, SIZE) / 50
     return torch.randn(count, SIZE) @ mix, 1.1 * torch.randn(count, SIZE) + 0.05
@@ -67,7 +67,6 @@ def ours_of_moments(real: Tensor, fake: Tensor) -> tuple[float, float]:
 
 def main() -> None:
     warnings.filterwarnings("ignore")
-    started = time.monotonic()
     found: dict[str, float] = {}
     for count, own in ((5000, ours_of_moments), (1000, ours)):
         contenders: dict[str, Callable] = {"ours": own, "torchmetrics": torchmetrics, "torch_fidelity": torch_fidelity}
@@ -83,19 +82,11 @@ def main() -> None:
             found[f"{name}_over_ours_{count}"] = statistics.median(ratios)
             found[f"{name}_relative_difference_{count}"] = abs(values[name] / values["ours"] - 1)
         found[f"seconds_{count}"] = statistics.median(seconds["ours"])
-    result = {
-        "recipe": "frechet",
-        "command": "python benchmarks/frechet.py",
-        "seconds": round(time.monotonic() - started),
-        "scores": found,
-        "protocol": {
-            "features": f"{SIZE}, normal, correlated",
-            "timed": "from means and covariances at 5000 images; at 1000 ours from features, theirs from moments",
-            "threads": torch.get_num_threads(),
-            "torch": torch.__version__,
-        },
+    protocol = {
+        "features": f"{SIZE}, normal, correlated",
+        "timed": "from means and covariances at 5000 images; at 1000 ours from features, theirs from moments",
     }
-    (RESULTS / "frechet.json").write_text(json.dumps(result, indent=2) + "\n")
+    write_record("frechet", found, protocol, seed=0)
     print(json.dumps(found, indent=2))
 
 

@@ -1,15 +1,14 @@
-"""Images per second of an epoch over 20,000 JPEGs: the mapped cache against torchvision's ImageFolder and DataLoader.
+"""Counts images per second of an epoch over 20,000 JPEGs: the mapped cache against torchvision's ImageFolder.
 
-    python benchmarks/data_loading.py
+    python -m benchmarks.speed.data_loading
 
 Both give shuffled batches of 64 images of 64x64 pixels in [-1, 1] with their labels, from the same generated files,
 which are of that size already. The first epoch of `ImageFolderDataModule`, which decodes into the cache, is timed by
-itself. Then all take turns; the ratio is the median over the rounds, each against the fastest of 0 to 2 workers. Keeps
-`results/data_loading.json`.
+itself. Then all take turns. In each round the ratio is taken to torchvision's DataLoader with that number of workers, 0
+to 2, which was fastest; the result is the median over rounds. Writes `results/data_loading.json`.
 """
 
 import json
-import os
 import statistics
 import tempfile
 import time
@@ -17,21 +16,20 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-import torch
 import torchvision
 from PIL import Image
 from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import CenterCrop, Compose, Normalize, Resize, ToTensor
 
+from benchmarks.record import write_record
 from lightning_gans.datamodules import ImageFolderDataModule
 
 IMAGES, CLASSES, SIZE, BATCH_SIZE, ROUNDS = 20_000, 10, 64, 64, 5
-RESULTS = Path(__file__).parent / "results"
 
 
 def write_images(folder: Path) -> None:
-    """Smooth colours with some noise, as JPEG files of about 2 kB in sub-folders."""
+    """Writes smooth colors with some noise, as JPEG files of about 2 kB in sub-folders."""
     random = np.random.default_rng(0)
     for index in range(IMAGES):
         path = folder / f"class_{index % CLASSES}" / f"{index:05}.jpg"
@@ -42,7 +40,7 @@ def write_images(folder: Path) -> None:
 
 
 def images_per_second(loader: Iterable) -> float:
-    """Of one epoch."""
+    """Returns the images per second of one epoch."""
     started = time.perf_counter()
     seen = sum(len(image) for image, _ in loader)
     return seen / (time.perf_counter() - started)
@@ -55,7 +53,6 @@ def ours(folder: str, cache: str) -> DataLoader:
 
 
 def main() -> None:
-    started = time.monotonic()
     with tempfile.TemporaryDirectory() as root:
         folder, cache = Path(root, "images"), str(Path(root, "cache"))
         folder.mkdir()
@@ -82,22 +79,13 @@ def main() -> None:
     found = {f"images_per_second_{name}": statistics.median(speeds[name] for speeds in rounds) for name in rounds[0]}
     found |= {"ratio": statistics.median(ratios), "ratio_lowest": min(ratios)}
     found |= {"seconds_first_epoch": seconds[0], "seconds_first_epoch_when_cached": seconds[1]}
-    result = {
-        "recipe": "data_loading",
-        "command": "python benchmarks/data_loading.py",
-        "seconds": round(time.monotonic() - started),
-        "scores": found,
-        "protocol": {
-            "images": f"{IMAGES:,} JPEGs of {SIZE}x{SIZE} pixels, {kilobytes:.1f} kB each",
-            "timed": f"epochs after the first, batches of {BATCH_SIZE}; ratio to the fastest of 0 to 2 workers",
-            "rounds": ROUNDS,
-            "cores": os.cpu_count(),
-            "threads": torch.get_num_threads(),
-            "torch": torch.__version__,
-            "torchvision": torchvision.__version__,
-        },
+    protocol = {
+        "images": f"{IMAGES:,} JPEGs of {SIZE}x{SIZE} pixels, {kilobytes:.1f} kB each",
+        "timed": f"epochs after the first, batches of {BATCH_SIZE}; ratio to the fastest of 0 to 2 workers",
+        "rounds": ROUNDS,
+        "torchvision": torchvision.__version__,
     }
-    (RESULTS / "data_loading.json").write_text(json.dumps(result, indent=2) + "\n")
+    write_record("data_loading", found, protocol, seed=0)
     print(json.dumps(found, indent=2))
 
 

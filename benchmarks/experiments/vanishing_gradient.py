@@ -1,27 +1,23 @@
-"""The generator's gradient while the discriminator grows confident: figure 2 of Arjovsky & Bottou, 2017.
+"""Measures the generator's gradient while the discriminator grows confident: figure 2 of Arjovsky & Bottou, 2017.
 
 A GAN is trained briefly on the digits, as it is early in training. Then the generator is fixed and the discriminator
-trained on; from time to time the norm of the generator's gradient is taken under `Minimax`, where it vanishes, and
+trained on. At intervals the norm of the generator's gradient is taken under `Minimax`, where it vanishes, and
 under `NonSaturating`, where it does not (Goodfellow et al., 2014, section 3).
 
-    python benchmarks/vanishing_gradient.py
-"""
+    python -m benchmarks.experiments.vanishing_gradient
 
-import json
-import platform
-import time
-from pathlib import Path
+Writes docs/images/vanishing_gradient.png and `results/vanishing_gradient.json`.
+"""
 
 import matplotlib
 import torch
 from torch import Tensor, nn
 
+from benchmarks.record import PICTURES, write_record
 from lightning_gans.datamodules import MNISTDataModule
 from lightning_gans.networks import MLPGenerator
 from lightning_gans.objectives import Minimax, NonSaturating, Objective
 
-ROOT = Path(__file__).parents[1]
-PICTURE, RESULTS = ROOT / "docs/images/vanishing_gradient.png", ROOT / "benchmarks/results/vanishing_gradient.json"
 SEED, BATCH_SIZE, RATE = 0, 64, 2e-4
 EARLY = 20  # steps of both players before the generator is fixed
 STEPS, EVERY = 400, 20  # of the discriminator alone
@@ -29,7 +25,7 @@ OBJECTIVES: dict[str, Objective] = {"minimax": Minimax(), "non_saturating": NonS
 
 
 def norm(generator: MLPGenerator, discriminator: nn.Module, objective: Objective, latent: Tensor) -> float:
-    """Of the gradient of the generator's loss with respect to its parameters."""
+    """Returns the norm of the gradient of the generator's loss with respect to its parameters."""
     loss = objective.generator(discriminator(generator(latent)))
     gradients = torch.autograd.grad(loss, list(generator.parameters()))
     return torch.cat([gradient.flatten() for gradient in gradients]).norm().item()
@@ -79,26 +75,18 @@ def draw(points: list[dict[str, float]]) -> None:
     axis.grid(alpha=0.3)
     axis.legend()
     figure.tight_layout()
-    figure.savefig(PICTURE, dpi=100)
+    figure.savefig(PICTURES / "vanishing_gradient.png", dpi=100)
 
 
 def main() -> None:
     torch.set_num_threads(1)
-    start = time.perf_counter(), time.process_time()
     points = measure()
-    spent = {"wall_seconds": time.perf_counter() - start[0], "processor_seconds": time.process_time() - start[1]}
-    PICTURE.parent.mkdir(parents=True, exist_ok=True)
     draw(points)
     last = points[-1]
-    result = {
-        "protocol": {"seed": SEED, "batch_size": BATCH_SIZE, "learning_rate": RATE, "steps_of_both_before": EARLY},
-        "machine": {"torch": torch.__version__, "python": platform.python_version(), "threads": 1} | spent,
-        "ratio_at_the_end": last["minimax"] / last["non_saturating"],
-        "points": points,
-    }
-    RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    RESULTS.write_text(json.dumps(result, indent=1) + "\n")
-    print(f"after {STEPS} steps: {last}, ratio {result['ratio_at_the_end']:.2g}, {spent}")
+    values = {"ratio_at_the_end": last["minimax"] / last["non_saturating"], "points": points}
+    protocol = {"batch_size": BATCH_SIZE, "learning_rate": RATE, "steps_of_both_before": EARLY}
+    write_record("vanishing_gradient", values, protocol, SEED)
+    print(f"after {STEPS} steps: {last}, ratio {values['ratio_at_the_end']:.2g}")
 
 
 if __name__ == "__main__":

@@ -1,19 +1,15 @@
-"""Modes that unrolled GANs cover over training: of a ring, as in figure 2 of Metz et al., 2017, or of a grid.
+"""Counts the modes that unrolled GANs cover over training, of a ring (figure 2 of Metz et al., 2017) or of a grid.
 
-Trains the recipe `unrolled_gan_ring`, or another one, for each number of unrolled steps and each seed, scores the
-samples at regular times as the recipe does, and draws those of the first seed: a row for each number of unrolled steps,
-time to the right.
+    python -m benchmarks.experiments.unrolled_ring
+    python -m benchmarks.experiments.unrolled_ring --recipe unrolled_gan_grid --unrolled 0 5 --every 500
 
-    python benchmarks/unrolled_ring.py
-    python benchmarks/unrolled_ring.py --recipe unrolled_gan_grid --unrolled 0 5 --every 500
+Trains a recipe for each number of unrolled steps and each seed, and scores its samples at regular steps. The picture
+shows the samples of the first seed: a row for each number of unrolled steps, training from left to right. Writes
+docs/images/RECIPE.png and `results/RECIPE.json`.
 """
 
 import argparse
-import json
-import logging
-import platform
 import time
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,19 +17,19 @@ from typing import Any
 
 import matplotlib
 import torch
-from lightning import Callback, LightningDataModule, LightningModule
+from lightning import Callback
 from PIL import Image
 from torch import Tensor
 
-from lightning_gans.__main__ import GANCLI, recipe
+from benchmarks.recipes import quieten, train
+from benchmarks.record import PICTURES, RESULTS, write_record
 from lightning_gans.metrics import gaussian_modes
 
-ROOT = Path(__file__).parents[1]
 MIN_COUNT = 20  # samples of 2560 within three standard deviations of a covered mode
 
 
 class Watch(Callback):
-    """Draws and scores samples every so many steps.
+    """Samples and their scores, every so many steps.
 
     Args:
         every: Steps between.
@@ -53,47 +49,27 @@ class Watch(Callback):
         self.scores[step] = gaussian_modes(self.samples[step], data.centers, data.std, MIN_COUNT)
 
 
-def train(name: str, options: Sequence[str], every: int) -> tuple[Watch, Tensor, dict[str, Any]]:
-    """Trains a recipe with options; also the data and what the run took."""
+def watched(name: str, options: Sequence[str], every: int) -> tuple[Watch, Tensor, dict[str, Any]]:
+    """Trains a recipe with options; returns its watch, the data, and what the run took."""
+    wall, processor = time.perf_counter(), time.process_time()
+    quiet = ["--trainer.enable_progress_bar=false", "--trainer.logger=false", "--trainer.enable_checkpointing=false"]
+    watch = ["--trainer.callbacks=__main__.Watch", f"--trainer.callbacks.every={every}"]
     with TemporaryDirectory() as folder:
-        quiet = ["--trainer.callbacks=[]", "--trainer.enable_progress_bar=false", "--trainer.logger=false"]
-        quiet += ["--trainer.enable_checkpointing=false", f"--trainer.default_root_dir={folder}"]
-        cli = GANCLI(
-            LightningModule,
-            LightningDataModule,
-            subclass_mode_model=True,
-            subclass_mode_data=True,
-            auto_configure_optimizers=False,
-            save_config_callback=None,
-            run=False,
-            args=["--config", recipe(name), "--trainer.accelerator=cpu", *quiet, *options],
+        cli: Any = train(
+            name, "--trainer.accelerator=cpu", f"--trainer.default_root_dir={folder}", *quiet, *watch, *options
         )
-        watch = Watch(every)
-        cli.trainer.callbacks.append(watch)
-        wall, processor = time.perf_counter(), time.process_time()
-        cli.trainer.fit(cli.model, datamodule=cli.datamodule)
     spent = {
         "options": list(options),
         "steps": cli.trainer.global_step,
         "wall_seconds": round(time.perf_counter() - wall, 1),
         "processor_seconds": round(time.process_time() - processor, 1),
     }
-    return watch, cli.datamodule.evaluation.point, spent
-
-
-def quieten() -> None:
-    torch.set_num_threads(1)
-    for name in ("pytorch", "fabric"):
-        logging.getLogger(f"lightning.{name}").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module="lightning")
-
-
-def machine() -> dict[str, Any]:
-    return {"torch": torch.__version__, "python": platform.python_version(), "threads": torch.get_num_threads()}
+    found = next(callback for callback in cli.trainer.callbacks if isinstance(callback, Watch))
+    return found, cli.datamodule.evaluation.point, spent
 
 
 def draw(rows: dict[int, dict[int, Tensor]], real: Tensor, path: Path) -> None:
-    """Densities of samples: rows are unrolled steps, columns are times, the last one the data."""
+    """Draws densities: a row for each number of unrolled steps, a column for each time, and the data at the end."""
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
@@ -123,28 +99,26 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=100, help="steps between scores")
     parser.add_argument("--columns", type=int, default=6, help="of the picture")
     parser.add_argument("--picture", type=Path, help="by default docs/images/RECIPE.png")
-    parser.add_argument("--results", type=Path, help="by default benchmarks/results/RECIPE.json")
+    parser.add_argument("--results", type=Path, default=RESULTS)
     options = parser.parse_args()
-    picture = options.picture or ROOT / f"docs/images/{options.recipe}.png"
-    results = options.results or ROOT / f"benchmarks/results/{options.recipe}.json"
     quieten()
+    torch.set_num_threads(1)
     runs: list[dict[str, Any]] = []
     rows: dict[int, dict[int, Tensor]] = {}
-    results.parent.mkdir(parents=True, exist_ok=True)
+    protocol = {"min_count": MIN_COUNT, "covered": "of 2,560 samples, at least `min_count` within 3 std"}
     for seed in options.seeds:
         for unrolled in options.unrolled:
             arguments = [f"--seed_everything={seed}", f"--model.unrolled_steps={unrolled}"]
             arguments += [f"--trainer.max_steps={options.steps}"] if options.steps else []
-            watch, real, spent = train(options.recipe, arguments, options.every)
+            watch, real, spent = watched(options.recipe, arguments, options.every)
             runs.append({"unrolled_steps": unrolled, "seed": seed, **spent, "scores": watch.scores})
-            result = {"recipe": options.recipe, "min_count": MIN_COUNT, "machine": machine(), "runs": runs}
-            results.write_text(json.dumps(result, indent=1) + "\n")
+            write_record(options.recipe, {"runs": runs}, protocol, folder=options.results)
             print(unrolled, seed, spent, *(s["modes_covered"] for s in watch.scores.values()), flush=True)
             if seed == options.seeds[0]:
                 steps = list(watch.samples)
                 shown = [steps[(i + 1) * len(steps) // options.columns - 1] for i in range(options.columns)]
                 rows[unrolled] = {step: watch.samples[step] for step in shown}
-                draw(rows, real, picture)
+                draw(rows, real, options.picture or PICTURES / f"{options.recipe}.png")
 
 
 if __name__ == "__main__":

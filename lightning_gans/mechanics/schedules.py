@@ -1,0 +1,93 @@
+"""Values that change over training, as functions of the number of training images so far."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+class Schedule(ABC):
+    """A value that changes over training; it is accepted wherever a number that may change is."""
+
+    @abstractmethod
+    def __call__(self, images: int) -> float:
+        """Returns the value after `images` training images."""
+
+
+class Linear(Schedule):
+    """A value that moves evenly from one number to another, and stays there.
+
+    Args:
+        start: The first value.
+        end: The last value.
+        kimg: Thousands of training images until the last value.
+    """
+
+    def __init__(self, start: float, end: float, kimg: float):
+        self.start, self.end, self.kimg = start, end, checked_kimg(kimg)
+
+    def __call__(self, images: int) -> float:
+        return self.start + (self.end - self.start) * min(images / (1000 * self.kimg), 1.0)
+
+
+class Cosine(Schedule):
+    """A value that moves from one number to another along half a period of a cosine, and stays there.
+
+    Args:
+        start: The first value.
+        end: The last value.
+        kimg: Thousands of training images until the last value.
+    """
+
+    def __init__(self, start: float, end: float, kimg: float):
+        self.start, self.end, self.kimg = start, end, checked_kimg(kimg)
+
+    def __call__(self, images: int) -> float:
+        share = min(images / (1000 * self.kimg), 1.0)
+        return self.end + (self.start - self.end) * (1 + math.cos(math.pi * share)) / 2
+
+
+class Steps(Schedule):
+    """Values that follow each other after equal numbers of images; the last one stays.
+
+    Args:
+        values: The values, in their order.
+        kimg: Thousands of training images for which each value holds.
+    """
+
+    def __init__(self, values: Sequence[float], kimg: float):
+        if not values:
+            raise ValueError("`values` must hold at least one value, got none.")
+        self.values, self.kimg = list(values), checked_kimg(kimg)
+
+    def __call__(self, images: int) -> float:
+        return self.values[min(int(images / (1000 * self.kimg)), len(self.values) - 1)]
+
+
+def at(value: float | Schedule, images: int) -> float:
+    """Returns the value after `images` training images; a plain number does not change."""
+    return value(images) if isinstance(value, Schedule) else value
+
+
+def checked_kimg(kimg: float) -> float:
+    """Returns `kimg`, which must be positive."""
+    if kimg <= 0:
+        raise ValueError(f"`kimg` must be positive, got {kimg}.")
+    return kimg
+
+
+class Timed(nn.Module):
+    """A network that must know how far training is.
+
+    The loop fills `images_seen` with the number of training images, over all processes, before each batch. It is a
+    buffer, so a resumed run goes on where it was, and a look at the network does not move it.
+    """
+
+    same_on_all_processes = True  # the loop gives every process the same number, so there is nothing to average
+    images_seen: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("images_seen", torch.zeros((), dtype=torch.int64))

@@ -1,0 +1,65 @@
+"""Values that change over training."""
+
+import math
+
+import pytest
+from jsonargparse import ArgumentParser
+from torch import nn
+
+from lightning_gans.mechanics.schedules import Cosine, Linear, Schedule, Steps, Timed, at
+from lightning_gans.networks import InstanceNoise
+
+
+@pytest.mark.parametrize(
+    ("schedule", "values"),
+    [
+        (Linear(2.0, 1.0, 4.0), [2.0, 1.75, 1.5, 1.25, 1.0, 1.0]),
+        (Cosine(2.0, 1.0, 4.0), [2.0, 1.5 + math.sqrt(0.125), 1.5, 1.5 - math.sqrt(0.125), 1.0, 1.0]),
+        (Steps([3.0, 2.0, 1.0], 2.0), [3.0, 3.0, 2.0, 2.0, 1.0, 1.0]),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_schedule_has_its_value_after_each_thousand_images_and_keeps_the_last(schedule, values):
+    assert [schedule(1000 * kimg) for kimg in (0, 1, 2, 3, 4, 99)] == pytest.approx(values)
+
+
+def test_steps_change_with_the_first_image_after_their_time():
+    assert [Steps([1.0, 0.0], 0.1)(images) for images in (99, 100)] == [1.0, 0.0]
+
+
+def test_a_plain_number_is_a_value_that_does_not_change():
+    assert at(0.5, 0) == at(0.5, 10**9) == 0.5
+    assert at(Linear(1.0, 0.0, 1.0), 250) == 0.75
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (lambda: Linear(0.0, 1.0, 0.0), "`kimg` must be positive, got 0.0."),
+        (lambda: Cosine(0.0, 1.0, -1.0), "`kimg` must be positive, got -1.0."),
+        (lambda: Steps([1.0], 0.0), "`kimg` must be positive, got 0.0."),
+        (lambda: Steps([], 1.0), "`values` must hold at least one value, got none."),
+    ],
+)
+def test_a_schedule_that_cannot_be_is_refused(make, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        make()
+
+
+def test_a_recipe_names_a_schedule_where_a_number_stands():
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_subclass_arguments(nn.Module, "network")
+    std = {"class_path": "Linear", "init_args": {"start": 1, "end": 0, "kimg": 2}}
+    arguments = {"discriminator": {"class_path": "torch.nn.Identity"}, "std": std}
+    path = "lightning_gans.networks.InstanceNoise"
+    config = parser.parse_object({"network": {"class_path": path, "init_args": arguments}})
+    network = parser.instantiate_classes(config).network
+    assert isinstance(network, InstanceNoise) and isinstance(network.std, Schedule)
+    assert network.std(500) == 0.75
+
+
+def test_the_time_of_a_network_is_kept_in_its_state():
+    timed, other = Timed(), Timed()
+    timed.images_seen.fill_(2**40)
+    other.load_state_dict(timed.state_dict())
+    assert int(other.images_seen) == 2**40
