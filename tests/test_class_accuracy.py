@@ -55,7 +55,5 @@ def test_images_without_classes_are_refused(tmp_path):
             return image.flatten(1)
 
     images = DataLoader(loader().dataset.tensors[0], 8)
-    with pytest.raises(
-        ValueError, match=r"`ClassAccuracy` needs batches \(image, label\) with the class of each image"
-    ):
+    with pytest.raises(ValueError, match=r"`ClassAccuracy` needs batches \(image, label\) with the class of each"):
         trainer(tmp_path, callbacks=[ClassAccuracy()]).test(tiny(Sorting), images, verbose=False)

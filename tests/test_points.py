@@ -159,7 +159,7 @@ class TwoLogits(nn.Module):
         (
             PointDiscriminator(width=4),
             True,
-            "`Landscape` needs a variant that judges points alone, got a conditional GAN",
+            "needs a variant that judges points alone, got a conditional GAN",
         ),
         (TwoLogits(), False, r"`Landscape` needs one logit \(b,\) of each point, and GAN has \(2,\)."),
     ],

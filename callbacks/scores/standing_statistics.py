@@ -15,11 +15,11 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from lightning_gans.callbacks.evaluation_data import own_data
 from lightning_gans.datamodules import TensorDataModule
 from lightning_gans.datamodules.tensors import spread_evenly
-from lightning_gans.mechanics.batch_norm import running_norms
 from lightning_gans.mechanics.checks import as_batch
 from lightning_gans.mechanics.players import Batch
 from lightning_gans.mechanics.processes import gather_rows
 from lightning_gans.mechanics.randomness import global_seed, mix, seeded
+from lightning_gans.mechanics.statistics import running_norms
 from lightning_gans.metrics.float64 import as_float64
 
 

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from lightning_gans.mechanics.batch_norm import running_norms
+from lightning_gans.mechanics.statistics import running_norms
 from lightning_gans.objectives import Hinge, LeastSquares, Minimax, NonSaturating, Objective, Wasserstein
 
 SURE = math.log(99)  # the logit of a probability of 0.99
