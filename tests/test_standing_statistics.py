@@ -81,10 +81,10 @@ def test_the_statistics_are_given_back_also_after_an_error(tmp_path):
 
 def test_the_statistics_are_those_that_batch_norm_takes_in_training(tmp_path):
     module, note = GAN(generator=Normed(), discriminator=Judge(), ema_halflife=0.0), Note()
-    trained = copy.deepcopy(module).train()
+    trained, batch = copy.deepcopy(module).train(), next(iter(loader()))
     with torch.no_grad(), seeded(mix(0, 0, 2), module.device):
         trained.generator.layers[1].momentum = 1.0
-        trained.samples(next(iter(loader())))
+        trained.samples(batch)
     trainer(tmp_path, callbacks=[StandingStatistics(1), note]).test(module, loader(), verbose=False)
     torch.testing.assert_close(note.mean, trained.generator.layers[1].running_mean)
     torch.testing.assert_close(note.var, trained.generator.layers[1].running_var)
