@@ -10,6 +10,7 @@ from lightning import Callback, Trainer
 from lightning.pytorch.utilities import CombinedLoader
 from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor
+from torch.nn.functional import batch_norm
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from lightning_gans.callbacks.evaluation_data import own_data
@@ -113,19 +114,12 @@ def norms_of(module: Any) -> list[_BatchNorm]:
 
 @contextmanager
 def own_statistics(norms: list[_BatchNorm]) -> Iterator[None]:
-    """Has each norm, in evaluation mode, take the statistics of its input on this process, and keep the last."""
+    """Has each norm take the statistics of its input on this process, as in training, and keep the last."""
 
-    def before(norm: Any, args: Any) -> None:
-        rows = args[0].transpose(0, 1).flatten(1).to(norm.running_mean)
-        for kept, latest in zip(statistics(norm), reversed(torch.var_mean(rows, 1, correction=0)), strict=True):
-            kept.copy_(latest)
+    def as_in_training(norm: Any, args: Any, result: Tensor) -> Tensor:
+        return batch_norm(args[0], norm.running_mean, norm.running_var, norm.weight, norm.bias, True, 1.0, norm.eps)
 
-    def after(norm: Any, args: Any, result: Tensor) -> None:
-        count = args[0].numel() / args[0].shape[1]
-        norm.running_var.mul_(count / max(1, count - 1))  # batch norm keeps the unbiased variance
-
-    handles = [norm.register_forward_pre_hook(before) for norm in norms]
-    handles += [norm.register_forward_hook(after) for norm in norms]
+    handles = [norm.register_forward_hook(as_in_training) for norm in norms]
     try:
         with torch.compiler.set_stance("force_eager"):  # compiled code calls no hooks
             yield
