@@ -1,19 +1,19 @@
-"""What watches training and sampling: bars, pictures and scores."""
+"""Callbacks that watch training and sampling: bars, pictures, scores, health and pages."""
 
-from lightning_gans.callbacks.class_accuracy import ClassAccuracy as ClassAccuracy
-from lightning_gans.callbacks.code_distance import CodeDistance as CodeDistance
-from lightning_gans.callbacks.landscape import Landscape as Landscape
-from lightning_gans.callbacks.latent_arithmetic import LatentArithmetic as LatentArithmetic
-from lightning_gans.callbacks.latent_interpolation import LatentInterpolation as LatentInterpolation
-from lightning_gans.callbacks.linear_probe import LinearProbe as LinearProbe
-from lightning_gans.callbacks.metrics import GenerativeMetrics as GenerativeMetrics
-from lightning_gans.callbacks.nearest_neighbor_accuracy import NearestNeighborAccuracy as NearestNeighborAccuracy
-from lightning_gans.callbacks.nearest_neighbours import NearestNeighbours as NearestNeighbours
+from lightning_gans.callbacks.health.training_health import TrainingHealth as TrainingHealth
+from lightning_gans.callbacks.looks.landscape import Landscape as Landscape
+from lightning_gans.callbacks.looks.latent_arithmetic import LatentArithmetic as LatentArithmetic
+from lightning_gans.callbacks.looks.latent_interpolation import LatentInterpolation as LatentInterpolation
+from lightning_gans.callbacks.looks.nearest_neighbors import NearestNeighbours as NearestNeighbours
 from lightning_gans.callbacks.newest_checkpoint import NewestCheckpoint as NewestCheckpoint
+from lightning_gans.callbacks.pages.report import Report as Report
 from lightning_gans.callbacks.progress_bar import ProgressBar as ProgressBar
-from lightning_gans.callbacks.report import Report as Report
 from lightning_gans.callbacks.sample_grid import SampleGrid as SampleGrid
 from lightning_gans.callbacks.sample_writer import SampleWriter as SampleWriter
-from lightning_gans.callbacks.standing_statistics import StandingStatistics as StandingStatistics
-from lightning_gans.callbacks.training_health import TrainingHealth as TrainingHealth
-from lightning_gans.callbacks.truncation_sweep import TruncationSweep as TruncationSweep
+from lightning_gans.callbacks.scores.class_accuracy import ClassAccuracy as ClassAccuracy
+from lightning_gans.callbacks.scores.code_distance import CodeDistance as CodeDistance
+from lightning_gans.callbacks.scores.generative_metrics import GenerativeMetrics as GenerativeMetrics
+from lightning_gans.callbacks.scores.linear_probe import LinearProbe as LinearProbe
+from lightning_gans.callbacks.scores.nearest_neighbor_accuracy import NearestNeighborAccuracy as NearestNeighborAccuracy
+from lightning_gans.callbacks.scores.standing_statistics import StandingStatistics as StandingStatistics
+from lightning_gans.callbacks.scores.truncation_sweep import TruncationSweep as TruncationSweep

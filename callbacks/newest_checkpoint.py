@@ -1,10 +1,12 @@
-"""The state to go on from."""
+"""The checkpoint to go on from."""
 
 from pathlib import Path
 from typing import Any
 
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
+
+from lightning_gans.callbacks.intervals import ends_training
 
 
 class NewestCheckpoint(ModelCheckpoint):
@@ -21,7 +23,6 @@ class NewestCheckpoint(ModelCheckpoint):
         if trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
         super().on_train_batch_end(trainer, pl_module, *args)
-        is_last_epoch = trainer.current_epoch + 1 == trainer.max_epochs
-        if trainer.global_step == trainer.max_steps or (is_last_epoch and trainer.is_last_batch):
+        if ends_training(trainer):
             self.best_model_path = str(Path(str(self.dirpath)) / "last.ckpt")
             trainer.save_checkpoint(self.best_model_path)

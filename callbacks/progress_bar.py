@@ -1,4 +1,4 @@
-"""How far training is, how fast it goes and how the players stand."""
+"""A bar of how far training is, how fast it goes and how the players stand."""
 
 import logging
 import sys
@@ -73,7 +73,7 @@ class ProgressBar(callbacks.ProgressBar):
         bar.set_description_str(whole_terms(terms | others_shown, room), refresh=False)
 
     def _is_due(self) -> bool:
-        """True at most every half second, without looking at anything but the clock."""
+        """Returns True at most every half second, without looking at anything but the clock."""
         now = time.monotonic()
         if now < self._due:
             return False
@@ -143,7 +143,7 @@ class ProgressBar(callbacks.ProgressBar):
 
 
 class _Lines:
-    """In place of a terminal: each state of the bar is a line of its own."""
+    """Lines on standard error where it is no terminal, one for each state of the bar."""
 
     def write(self, text: str) -> None:
         if line := text.strip():
@@ -154,13 +154,13 @@ class _Lines:
 
 
 def short_name(name: str) -> str:
-    """`D adversarial` for `discriminator_loss/adversarial`."""
+    """Returns `D adversarial` for `discriminator_loss/adversarial`."""
     player, term = name.split("_loss/")
     return "".join(word[0].upper() for word in player.split("_")) + " " + term
 
 
 def whole_terms(terms: Mapping[str, float], columns: int) -> str:
-    """As many of the terms as fit whole."""
+    """Returns as many of the terms as fit whole."""
     line = ""
     for name, value in terms.items():
         number = f"{value:.2g}" if abs(value) < 99.5 else f"{value:.0f}"

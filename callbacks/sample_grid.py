@@ -1,42 +1,32 @@
-"""Pictures of what the generator draws as it learns."""
+"""Pictures of samples as training goes."""
 
-import math
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float, UInt8
 from lightning import Callback, Trainer
 from lightning.pytorch.utilities import CombinedLoader
 from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor
 from torchvision.transforms.functional import to_pil_image
-from torchvision.utils import make_grid
 
-from lightning_gans.adversarial import as_batch
+from lightning_gans.callbacks.evaluation_data import evaluation_source
+from lightning_gans.callbacks.pictures import can_be_shown, near_square_grid, side_by_side, to_uint8
+from lightning_gans.callbacks.run_folder import results_folder, writes
 from lightning_gans.datamodules import TensorDataModule
-
-
-def to_uint8(images: Float[Tensor, "b c h w"]) -> UInt8[Tensor, "b c h w"]:
-    """Images in [-1, 1] as bytes on the CPU, rounded to the nearest."""
-    return images.float().clamp(-1, 1).add(1).mul(127.5).round().byte().cpu()
-
-
-def near_square_grid(images: UInt8[Tensor, "b c h w"]) -> UInt8[Tensor, "3 height width"]:
-    """All images in one picture, row by row, about as wide as it is high."""
-    count, _, height, width = images.shape
-    return make_grid(images, nrow=math.ceil(math.sqrt(count * height / width)), padding=2, pad_value=255)
+from lightning_gans.datamodules.tensors import spread_evenly
+from lightning_gans.mechanics.checks import as_batch
+from lightning_gans.mechanics.players import Batch
 
 
 class SampleGrid(Callback):
     """Writes grids of samples as training goes, always of the same latents.
 
-    The files are `samples/<name>_<kimg>kimg.png` in the run folder, one for each kind of image that the model
-    draws, and `samples/real.png` beside them. Any logger that takes images gets them too. Labels and source images
-    are spread evenly over the evaluation images of a data module of the package, since those of a folder stand class
-    by class. With other data they come from the start of the validation data, or without any from the first training
-    batch; then a resumed run has others.
+    The files are `samples/<name>_<kimg>kimg.png` in the run folder, one for each kind of image that the variant
+    draws, and `samples/real.png` beside them. The frames of a sequence stand side by side. Any logger that takes images
+    gets them too. Labels and source images are spread evenly over the evaluation images of a data module of the
+    package, since those of a folder stand class by class. With other data they come from the start of the validation
+    data, or without any from the first training batch; then a resumed run has others.
 
     Args:
         every_kimg: Thousands of training images between two grids; there is also one at the start and one at the end.
@@ -52,21 +42,22 @@ class SampleGrid(Callback):
         self.every_kimg = every_kimg
         self.num_images = num_images
         self.seed = seed
-        self._batch: tuple[Tensor, ...] | None = None
+        self._batch: Batch | None = None
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
-        self._folder = Path(trainer.log_dir or trainer.default_root_dir) / "samples"  # a broadcast: on every process
+        self._folder = results_folder(trainer) / "samples"
         self._batch = self._validation_images(trainer)
         self._started = False
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
-        if self._started or not trainer.is_global_zero or trainer.fast_dev_run:  # type: ignore[attr-defined]
+        if self._started or not writes(trainer):
             return
         self._started = True
         self._images = self._drawn_at = pl_module.images_seen
         if self._batch is None:
-            self._batch = tuple(item[: self.num_images] for item in as_batch(batch))
-        self._write(trainer, "real", "real.png", self._batch[0])
+            self._batch = [item[: self.num_images] for item in as_batch(batch)]
+        if can_be_shown(real := pl_module.real(self._batch)):
+            self._write(trainer, "real", "real.png", real)
         if self._images == 0:
             self._draw(trainer, pl_module)
 
@@ -82,34 +73,39 @@ class SampleGrid(Callback):
         if self._started and self._drawn_at != self._images:
             self._draw(trainer, pl_module)
 
-    def _validation_images(self, trainer: Any) -> tuple[Tensor, ...] | None:
-        """`num_images` images to evaluate against, None without validation data."""
-        data = trainer.datamodule
-        if isinstance(data, TensorDataModule) and trainer.enable_validation and not trainer.overfit_batches:
-            count = len(data.evaluation)
-            spread = torch.linspace(0, count - 1, min(count, self.num_images)).long()
-            return tuple(as_batch(trainer.strategy.batch_to_device(data.evaluation[spread])))
-        if trainer.enable_validation and trainer.val_dataloaders is None:  # no sanity check came before, as on resuming
-            trainer.validating = True
-            trainer.fit_loop.epoch_loop.val_loop.setup_data()
-            trainer.training = True
-        loaders = CombinedLoader(trainer.val_dataloaders or [], "sequential").flattened[:1]
-        batches: list[Any] = []
+    def _validation_images(self, trainer: Any) -> Batch | None:
+        """Returns `num_images` images to evaluate against, None without validation data."""
+        data, to_device = trainer.datamodule, trainer.strategy.batch_to_device
+        if not trainer.enable_validation:
+            return None
+        if isinstance(data, TensorDataModule) and not trainer.overfit_batches:
+            size = len(data.evaluation)
+            return as_batch(to_device(data.evaluation[spread_evenly(min(size, self.num_images), size)]))
+        # A loader of its own: the trainer's are not there before the first validation, as on resuming.
+        loaders = CombinedLoader(evaluation_source(trainer).dataloader(), "sequential").flattened[:1]
+        batches: list[Batch] = []
         with isolate_rng():
             for batch in chain.from_iterable(loaders):
-                batches.append(as_batch(trainer.strategy.batch_to_device(batch)))
+                batches.append(as_batch(to_device(batch)))
                 if sum(len(images) for images, *_ in batches) >= self.num_images:
                     break
-        return tuple(torch.cat(parts)[: self.num_images] for parts in zip(*batches, strict=True)) or None
+        return [torch.cat(parts)[: self.num_images] for parts in zip(*batches, strict=True)] or None
 
     def _draw(self, trainer: Trainer, pl_module: Any) -> None:
         self._drawn_at = self._images
-        for name, images in pl_module.draw(self._batch, self.seed).items():
-            if images.ndim == 4:  # not the labels
-                self._write(trainer, name, f"{name}_{self._images / 1000:09.3f}kimg.png", images)
+        drawn = pl_module.draw(self._batch, self.seed)
+        shown = {name: images for name, images in drawn.items() if can_be_shown(images)}
+        if not shown:
+            shapes = ", ".join(f"{name} {tuple(part.shape)}" for name, part in drawn.items())
+            raise ValueError(
+                "`SampleGrid` needs images (b, c, h, w) or sequences of them (b, t, c, h, w), grey or in color, and "
+                f"{type(pl_module).__name__} draws {shapes or 'nothing'}: leave it out."
+            )
+        for name, images in shown.items():
+            self._write(trainer, name, f"{name}_{self._images / 1000:09.3f}kimg.png", images)
 
-    def _write(self, trainer: Trainer, name: str, file: str, images: Float[Tensor, "b c h w"]) -> None:
-        grid = near_square_grid(to_uint8(images))
+    def _write(self, trainer: Trainer, name: str, file: str, images: Tensor) -> None:
+        grid = near_square_grid(side_by_side(to_uint8(images)))
         picture = to_pil_image(grid)
         self._folder.mkdir(parents=True, exist_ok=True)
         picture.save(self._folder / file)

@@ -7,21 +7,26 @@ from typing import Any
 import numpy as np
 import torch
 from lightning import Callback, LightningModule, Trainer
-from torch import Tensor, distributed
+from torch import Tensor
 from torchvision.transforms.functional import to_pil_image
 
-from lightning_gans.callbacks.sample_grid import near_square_grid, to_uint8
+from lightning_gans.callbacks.pictures import can_be_shown, near_square_grid, side_by_side, to_uint8
+from lightning_gans.callbacks.run_folder import results_folder
 from lightning_gans.mechanics.files import atomic_write
+from lightning_gans.mechanics.processes import gather_on_first
 
 Arrays = dict[str, np.ndarray]
+
+SHOWN = 100  # images in a picture
 
 
 class SampleWriter(Callback):
     """Writes what `predict` draws: all of it as `samples.npz`, and the first hundred images as `samples.png`.
 
-    In the first `image` is uint8 (n, h, w, c), and where the model is told classes `label` is int64 (n,). What other
-    images the model draws have arrays and pictures of their own names. The order is that of one process, however many
-    there are.
+    In the first, `image` is uint8 (n, h, w, c), and for a condition that is a class `label` is int64 (n,). Other images
+    that the variant draws have arrays and pictures of their own names, sequences are (n, t, h, w, c) and their frames
+    stand side by side, and all that is no image is kept as it is, without a picture. The order is the one of a single
+    process, however many there are.
 
     Args:
         folder: Where to write; null is the run folder.
@@ -31,7 +36,7 @@ class SampleWriter(Callback):
         self.folder = folder
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        run_folder = trainer.log_dir or trainer.default_root_dir  # a broadcast: on every process
+        run_folder = results_folder(trainer)
         self._path = Path(self.folder or run_folder) / "samples.npz"
         if self._path.exists():
             raise FileExistsError(f"`{self._path}` exists already: delete it, or give another `folder`.")
@@ -46,18 +51,18 @@ class SampleWriter(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        self._batches.append({_key(name): _array(name, tensor) for name, tensor in outputs.items()})
+        self._batches.append({_key(name): _array(tensor) for name, tensor in outputs.items()})
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        ranks = _gather(self._batches) if trainer.world_size > 1 else [self._batches]
+        ranks = gather_on_first(self._batches, trainer)
         if not trainer.is_global_zero:
             return
         batches = in_order(ranks)
         arrays = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
         self._path.parent.mkdir(parents=True, exist_ok=True)
         for name, array in arrays.items():
-            if name != "label":
-                images = torch.from_numpy(array[:100]).permute(0, 3, 1, 2)
+            if array.dtype == np.uint8 and array.ndim > 3:
+                images = side_by_side(torch.from_numpy(array[:SHOWN]).movedim(-1, -3))
                 suffix = "" if name == "image" else f"_{name}"
                 to_pil_image(near_square_grid(images)).save(self._path.with_name(f"samples{suffix}.png"))
         with atomic_write(self._path) as file:
@@ -66,20 +71,16 @@ class SampleWriter(Callback):
 
 
 def in_order(ranks: list[list[Arrays]]) -> list[Arrays]:
-    """The batches as one process has them: batch j was dealt to process j % len(ranks)."""
+    """Returns the batches as one process has them: batch j was dealt to process j % len(ranks)."""
     return [batch for batch in chain.from_iterable(zip_longest(*ranks)) if batch is not None]
-
-
-def _gather(batches: list[Arrays]) -> list[list[Arrays]]:
-    """The batches of every process, on process 0; nothing on the others."""
-    ranks: list[Any] | None = [None] * distributed.get_world_size() if distributed.get_rank() == 0 else None
-    distributed.gather_object(batches, ranks)
-    return ranks or []
 
 
 def _key(name: str) -> str:
     return "image" if name == "fake" else name
 
 
-def _array(name: str, tensor: Tensor) -> np.ndarray:
-    return tensor.cpu().numpy() if name == "label" else to_uint8(tensor).permute(0, 2, 3, 1).numpy()
+def _array(tensor: Tensor) -> np.ndarray:
+    """Returns images as bytes, their channels last, and all else as it is."""
+    if can_be_shown(tensor):
+        return to_uint8(tensor).movedim(-3, -1).numpy()
+    return (tensor.float() if tensor.is_floating_point() else tensor).cpu().numpy()  # numpy has no bfloat16

@@ -22,7 +22,7 @@ import lightning_gans.datamodules
 import lightning_gans.models
 import lightning_gans.networks
 import lightning_gans.regularizers  # noqa: F401  importing a class lets a config name it without its path
-from lightning_gans.callbacks.scorer import Scorer
+from lightning_gans.callbacks.scores.scorer import Scorer
 from lightning_gans.mechanics.messages import nearest, own_error, usage_message
 from lightning_gans.mechanics.precision import fast_precision
 from lightning_gans.mechanics.resume import (

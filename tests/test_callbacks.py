@@ -3,7 +3,7 @@ import re
 import numpy as np
 import pytest
 import torch
-from lightning import Callback, LightningModule, Trainer
+from lightning import Callback, Trainer
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.loggers.logger import Logger
 from PIL import Image
@@ -18,18 +18,20 @@ from lightning_gans.callbacks.sample_writer import in_order
 from lightning_gans.datamodules import OpenMojiDataModule
 from lightning_gans.mechanics.randomness import seeded
 from lightning_gans.networks import DCGANDiscriminator, DCGANGenerator
+from lightning_gans.variant import Variant
 
 BATCH = 32
 
 
-class Toy(LightningModule):
-    """What the callbacks ask of a model, and nothing else: 3x8x8 images from latents, brighter by label."""
+class Toy(Variant):
+    """All that the callbacks ask of a variant, and nothing else: 3x8x8 images from latents."""
 
     def __init__(self, lr: float = 0.1):
         super().__init__()
         self.automatic_optimization = False
         self.net = nn.Linear(4, 3 * 8 * 8)
         self.lr = lr
+        self.conditional = False
         self.images_seen = 0
         self.drawn = []
 

@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from lightning_gans import GAN
 from lightning_gans.callbacks import ClassAccuracy
-from lightning_gans.callbacks.class_accuracy import confusion, matched
+from lightning_gans.callbacks.scores.class_accuracy import confusion, matched
 from tests.conftest import tiny, trainer
 
 

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import scipy.stats
@@ -15,11 +16,16 @@ import yaml
 from PIL import Image
 from torch import nn
 
+from lightning_gans import GAN
 from lightning_gans.__main__ import main
 from lightning_gans.callbacks import GenerativeMetrics, TruncationSweep
-from lightning_gans.callbacks.truncation_sweep import draw_curves
+from lightning_gans.callbacks.intervals import batches_of
+from lightning_gans.callbacks.scores.truncation_sweep import draw_curves
+from lightning_gans.datamodules import MNISTDataModule, TensorImages
 from lightning_gans.metrics import FeatureDistance, FeatureScores
 from lightning_gans.metrics.images import image_statistics, within_class_diversity
+from lightning_gans.metrics.scores import table_of_scores
+from lightning_gans.networks import MLPDiscriminator, MLPGenerator
 from tests.conftest import loader, reduced, tiny, trainer
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -32,24 +38,32 @@ CALLBACKS = [
 ]
 
 
+class FewDigits(MNISTDataModule):
+    """The first 320 digits."""
+
+    def load(self):
+        digits, _ = super().load()
+        few = TensorImages(digits.image[:320], digits.label[:320])
+        return few, few
+
+
 @pytest.fixture(scope="module")
 def tested(tmp_path_factory):
     """The folders of one checkpoint, tested by one process and by two, and what they printed."""
     folder = tmp_path_factory.mktemp("evaluation")
-    path = reduced("cgan_mnist", folder, max_epochs=-1, max_steps=3, callbacks=CALLBACKS, limit_val_batches=0)
-    recipe = yaml.safe_load(Path(path).read_text())
-    recipe["trainer"]["callbacks"] = []
-    Path(path).write_text(yaml.safe_dump(recipe))
-    cli = main(["fit", "--config", path])
+    path = Path(reduced("cgan_mnist", folder, max_epochs=-1, max_steps=3, callbacks=[], limit_val_batches=0))
+    recipe = yaml.safe_load(path.read_text())
+    recipe["data"]["class_path"] = "tests.test_evaluation.FewDigits"
+    path.write_text(yaml.safe_dump(recipe))
+    cli = main(["fit", "--config", str(path)])
     recipe["trainer"]["callbacks"] = CALLBACKS
-    Path(path).write_text(yaml.safe_dump(recipe))
+    path.write_text(yaml.safe_dump(recipe))
     folders, printed = [], []
     for devices in (1, 2):
         run = folder / f"run_{devices}"
         cli.trainer.save_checkpoint(run / "checkpoints" / "last.ckpt")
-        arguments = ["test", "--config", path, "--ckpt_path", str(run / "checkpoints" / "last.ckpt")]
-        arguments += [f"--trainer.devices={devices}", f"--trainer.limit_test_batches={8 // devices}"]
-        arguments += ["--trainer.strategy=ddp", "--data.batch_size=40"]
+        arguments = ["test", "--config", str(path), "--ckpt_path", str(run / "checkpoints" / "last.ckpt")]
+        arguments += [f"--trainer.devices={devices}", "--trainer.strategy=ddp", "--data.batch_size=40"]
         environment = {**os.environ, "XDG_CACHE_HOME": str(folder)}
         command = [sys.executable, "-m", "lightning_gans", *arguments]
         done = subprocess.run(
@@ -86,7 +100,7 @@ def test_two_processes_sweep_as_one(tested):
 
 
 def test_the_same_pictures_come_of_one_process_and_of_two(tested):
-    names = ["interpolation_classes", "interpolation_linear", "interpolation_spherical", "nearest_neighbours"]
+    names = ["interpolation_classes", "interpolation_linear", "interpolation_spherical", "nearest_neighbors"]
     for name in ["truncation.png", "truncation_samples.png", *(f"samples/{name}.png" for name in names)]:
         one, two = (Image.open(folder / name).convert("RGB") for folder in tested[0])
         assert one.tobytes() == two.tobytes()
@@ -186,24 +200,89 @@ def test_diversity_within_classes_is_the_mean_squared_distance_of_two():
     assert within_class_diversity(features, label) == pytest.approx((sum(parts) / 2).item())
 
 
-def test_real_features_are_cached_and_a_damaged_cache_is_refused(tmp_path):
-    def run():
-        path = reduced(
-            "gan_mnist", tmp_path, limit_train_batches=2, check_val_every_n_epoch=1, limit_val_batches=1.0, max_epochs=1
-        )
-        recipe = yaml.safe_load(Path(path).read_text())
-        recipe["trainer"]["callbacks"] = [{"class_path": "GenerativeMetrics", "init_args": {"cache": str(tmp_path)}}]
-        recipe["data"]["init_args"]["batch_size"] = 2000
-        Path(path).write_text(yaml.safe_dump(recipe))
-        return main(["fit", "--config", path]).trainer.callback_metrics["fid"].item()
+def validated(folder, module):
+    """The FID of a module by digits, whose features are cached in a folder."""
+    run = trainer(folder, callbacks=[GenerativeMetrics(scores=["fid"], cache=str(folder))])
+    run.validate(module, datamodule=FewDigits(batch_size=80), verbose=False)
+    return run.callback_metrics["fid"].item()
 
-    first = run()
-    (file,) = tmp_path.glob("MNIST-*_evaluation_10000_1x28x28_DigitClassifier-*.safetensors")
+
+def digits_gan(variant=GAN):
+    generator, discriminator = MLPGenerator(4, width=8), MLPDiscriminator(width=8)
+    return variant(generator=generator, discriminator=discriminator)
+
+
+def test_real_features_are_cached_and_a_damaged_cache_is_refused(tmp_path):
+    module = digits_gan()
+    first = validated(tmp_path, module)
+    (file,) = tmp_path.glob("FewDigits-*_evaluation_320_1x32x32_DigitClassifier-*.safetensors")
     made = file.stat().st_mtime_ns
-    assert run() == first and file.stat().st_mtime_ns == made
+    assert validated(tmp_path, module) == first and file.stat().st_mtime_ns == made
     file.write_bytes(file.read_bytes()[:-7])
-    with pytest.raises(SystemExit):
-        run()
+    with pytest.raises(ValueError, match="are damaged and are not used: delete the file"):
+        validated(tmp_path, module)
+
+
+class Negative(GAN):
+    """Draws negatives of digits."""
+
+    def real(self, batch):
+        return -batch[0]
+
+
+def test_samples_are_compared_with_the_real_images_of_the_variant(tmp_path):
+    plain, negative = digits_gan(), digits_gan(Negative)
+    negative.load_state_dict(plain.state_dict())
+    assert validated(tmp_path, plain) != validated(tmp_path, negative)  # which has no use for the file of the digits
+    assert len(list(tmp_path.glob("*.safetensors"))) == 1
+    metrics = GenerativeMetrics(nn.Flatten(), scores=["fid"])
+
+    class Copying(Negative):
+        def samples(self, batch):
+            return {"fake": -batch[0]}
+
+    run = trainer(tmp_path, callbacks=[metrics])
+    run.validate(tiny(Copying), loader(), verbose=False)
+    assert run.callback_metrics["fid"] == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("drawn", "what"),
+    [
+        ({"x_to_y": torch.zeros(8, 1, 8, 8)}, r"x_to_y \(8, 1, 8, 8\)"),
+        ({"fake": torch.zeros(8, 2)}, r"fake \(8, 2\)"),
+        ({}, "nothing"),
+    ],
+)
+def test_a_variant_that_draws_no_fake_images_is_refused_before_training(tmp_path, drawn, what):
+    class Odd(GAN):
+        def samples(self, batch):
+            return drawn
+
+    sentence = rf"`GenerativeMetrics` needs images `fake` \(b, c, h, w\) .*, and Odd draws {what}: leave it out."
+    run = trainer(tmp_path, callbacks=[GenerativeMetrics(nn.Flatten())])
+    with pytest.raises(ValueError, match=sentence):
+        run.fit(tiny(Odd), loader(), loader())
+    assert run.global_step == 0
+
+
+def test_a_network_that_refuses_the_images_is_named_with_its_callback(tmp_path):
+    with pytest.raises(ValueError, match="`GenerativeMetrics` cannot look at these images with DigitClassifier: `im"):
+        trainer(tmp_path, callbacks=[GenerativeMetrics()]).validate(tiny(), loader(), verbose=False)
+
+
+@pytest.mark.parametrize("sizes", [(16, 9), (9, 16)])
+def test_an_interval_is_the_same_on_all_processes(sizes):
+    intervals = []
+    for size in sizes:
+        first = Mock(world_size=2)
+        first.strategy.broadcast = lambda own: sizes[0]
+        intervals.append(batches_of(0.128, torch.zeros(size, 1), first))
+    assert intervals == [round(128 / (2 * sizes[0]))] * 2
+
+
+def test_the_documentation_has_the_table_of_scores():
+    assert table_of_scores() in (Path(__file__).parents[1] / "docs" / "evaluation.md").read_text()
 
 
 def test_a_score_that_cannot_be_had_is_refused():

@@ -10,8 +10,8 @@ from torch import nn
 
 from lightning_gans import GAN
 from lightning_gans.callbacks import LatentArithmetic
-from lightning_gans.callbacks.first_batch import latents
-from lightning_gans.callbacks.latent_arithmetic import Group
+from lightning_gans.callbacks.looks.first_batch import latents
+from lightning_gans.callbacks.looks.latent_arithmetic import Group
 from lightning_gans.mechanics.randomness import mix
 from lightning_gans.metrics.strokes import measure, slant, thickness
 from tests.conftest import loader, tiny, trainer
@@ -159,12 +159,14 @@ def test_two_processes_score_and_draw_as_one(tmp_path, monkeypatch):
 
 
 class Still(GAN):
+    generate = None
+
     def samples(self, batch):
         return {"fake": -batch[0]}
 
 
 def test_a_variant_that_draws_no_latent_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="`LatentArithmetic` needs a variant that draws images from `latent"):
+    with pytest.raises(ValueError, match="needs a variant that draws images from latents, which Still does not"):
         run(tmp_path, Still)
 
 

@@ -9,7 +9,7 @@ from torch import nn
 
 from lightning_gans import GAN
 from lightning_gans.callbacks import LatentInterpolation
-from lightning_gans.callbacks.latent_interpolation import between_classes, largest_step
+from lightning_gans.callbacks.looks.latent_interpolation import between_classes, largest_step
 from lightning_gans.networks import LabelledGenerator
 from tests.conftest import Judge, loader, tiny, trainer
 from tests.two_threads import scores_on
@@ -121,7 +121,7 @@ def test_a_small_first_batch_gives_fewer_rows(tmp_path):
 
 def test_classes_are_walked_by_shares_at_a_constant_latent(tmp_path):
     generator = LabelledGenerator(Doubled(), 10)
-    module = GAN(generator=generator, discriminator=Judge(), conditional=True, ema_halflife=0.0)
+    module = GAN(generator=generator, discriminator=Judge(), ema_halflife=0.0, conditional=True)
     run(module, tmp_path, num_rows=2)
     rows = images(tmp_path / "samples" / "interpolation_classes.png", 28)
     shares = between_classes(10)
@@ -147,9 +147,8 @@ def test_a_variant_without_labels_has_no_picture_of_classes(tmp_path):
 class Noisy(GAN):
     """Adds noise that is no part of the latent."""
 
-    def samples(self, batch):
-        fake = self.generator(self.latent(len(batch[0])))
-        return {"fake": fake + torch.randn(len(fake), 1, 1, 1)}
+    def generate(self, latent, batch):
+        return super().generate(latent, batch) + torch.randn(len(latent), 1, 1, 1)
 
 
 def test_what_is_drawn_beside_the_latent_stays_the_same_on_a_path(tmp_path):
@@ -189,6 +188,8 @@ def test_the_protocol_says_how_it_was_measured(tmp_path):
 class Still(GAN):
     """Translates, and draws nothing."""
 
+    generate = None
+
     def samples(self, batch):
         return {"fake": -batch[0]}
 
@@ -198,11 +199,14 @@ class Points(GAN):
         return {"fake": self.latent(len(batch[0]))}
 
 
-@pytest.mark.parametrize("variant", [Still, Points])
-def test_a_variant_that_draws_no_image_from_a_latent_is_refused(tmp_path, variant):
-    sentence = (
-        f"`LatentInterpolation` needs a variant that draws images from `latent.size.`, and {variant.__name__} does"
-    )
+@pytest.mark.parametrize(
+    ("variant", "sentence"),
+    [
+        (Still, "needs a variant that draws images from latents, which Still does not: leave it out."),
+        (Points, r"needs images `fake` \(b, c, h, w\) .*, and Points draws fake \(8, 4\): leave it out."),
+    ],
+)
+def test_a_variant_that_draws_no_image_from_a_latent_is_refused(tmp_path, variant, sentence):
     with pytest.raises(ValueError, match=sentence):
         run(tiny(variant), tmp_path)
 

@@ -9,11 +9,11 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 from torch import nn
 
-from lightning_gans import CGAN, GAN
+from lightning_gans import GAN
 from lightning_gans.callbacks import LinearProbe
-from lightning_gans.callbacks.linear_probe import encoder, few_of_each, hidden_layers, split
-from lightning_gans.callbacks.training_images import distinct, is_among
-from lightning_gans.datamodules import TensorDataModule, TensorImages
+from lightning_gans.callbacks.scores.linear_probe import encoder, few_of_each, split
+from lightning_gans.callbacks.scores.training_images import distinct, is_among, names_of
+from lightning_gans.datamodules import TensorDataModule, TensorImages, TensorPoints
 from tests.conftest import Line, loader, tiny, trainer
 from tests.two_threads import scores_on
 
@@ -47,6 +47,11 @@ class Data(TensorDataModule):
 def run(folder, data, module=None, **kwargs):
     callback = LinearProbe(**({"spaces": ["pixels"]} | kwargs))
     return trainer(folder, callbacks=[callback]).test(module or tiny(Seeing), datamodule=data, verbose=False)[0]
+
+
+def first(batch):
+    """The real images of a plain variant."""
+    return batch[0]
 
 
 def by_scikit_learn(training, evaluation):
@@ -83,14 +88,14 @@ def test_images_that_are_trained_on_and_evaluated_on_are_split(tmp_path):
 def test_a_few_images_in_common_split_nothing():
     training, evaluation = digits(50, 1), digits(50, 2)
     training.image[:5] = evaluation.image[:5]
-    assert is_among(evaluation.image, training.image).sum() == 5
-    assert split(training, evaluation) == (training, evaluation)
+    assert is_among(*(names_of(images, first) for images in (evaluation, training))).sum() == 5
+    assert split(training, evaluation, first) == (training, evaluation)
 
 
 def test_images_that_repeat_are_one():
     images = digits(30, 1)
-    twice = distinct(TensorImages(torch.cat([images.image, images.image[:9]]), torch.cat([images.label] * 2)[:39]))
-    assert torch.equal(twice.image, images.image) and torch.equal(twice.label, images.label)
+    twice = TensorImages(torch.cat([images.image[:9], images.image]), torch.cat([images.label[:9], images.label]))
+    assert distinct(names_of(twice, first)).tolist() == [*range(9), *range(18, 39)]
 
 
 def test_labels_are_the_first_of_each_class_in_equal_numbers():
@@ -113,7 +118,7 @@ def test_features_of_a_discriminator_are_its_hidden_maps_max_pooled_to_4_by_4():
     module = tiny()
     module.discriminator = Convolutions().train()
     image = torch.rand(5, 1, 8, 8)
-    features = encoder(module, "discriminator")(image)
+    features = encoder(module, "discriminator")([image])
     first = module.discriminator.first(image)
     second = module.discriminator.second(first.relu())
     pooled = first.unfold(2, 2, 2).unfold(3, 2, 2).amax((4, 5))  # 8 -> 4
@@ -123,15 +128,14 @@ def test_features_of_a_discriminator_are_its_hidden_maps_max_pooled_to_4_by_4():
 
 def test_features_of_a_perceptron_are_its_hidden_layers():
     module, image = tiny(), torch.rand(5, 1, 8, 8)
-    features = encoder(module, "discriminator")(image)
+    features = encoder(module, "discriminator")([image])
     assert torch.equal(features, module.discriminator.layers[:2](image))
 
 
 def test_hooks_are_gone_afterwards():
-    judge = tiny().discriminator
-    with hidden_layers(judge):
-        pass
-    assert not any(layer._forward_hooks for layer in judge.modules())
+    module = tiny()
+    encoder(module, "discriminator")([torch.rand(2, 1, 8, 8)])
+    assert not any(layer._forward_hooks for layer in module.discriminator.modules())
 
 
 def test_both_spaces_are_scored(tmp_path):
@@ -161,16 +165,39 @@ def test_a_loader_without_a_data_module_is_refused(tmp_path):
         trainer(tmp_path, callbacks=[LinearProbe()]).test(tiny(), loader(), verbose=False)
 
 
-@pytest.mark.parametrize(("variant", "space"), [(CGAN, "discriminator"), (GAN, "encode")])
-def test_what_does_not_map_images_to_features_is_refused(tmp_path, variant, space):
-    class Pair(nn.Module):
-        def forward(self, image, label):
-            return image.mean((1, 2, 3))
+class Pair(nn.Module):
+    """A discriminator that is told the class."""
 
-    module = variant(generator=Line(), discriminator=Pair())
-    sentence = f"`spaces` must be methods of {variant.__name__} that map images to features, .* and {space} is neither"
+    def forward(self, image, label):
+        return image.mean((1, 2, 3))
+
+
+@pytest.mark.parametrize(
+    ("conditional", "space", "sentence"),
+    [
+        (True, "discriminator", "`spaces` of `LinearProbe` must be methods of GAN .* and discriminator is neither: "),
+        (False, "encode", "`LinearProbe` needs a variant that has a method `encode`, which GAN does not: leave it out"),
+    ],
+)
+def test_what_does_not_map_images_to_features_is_refused(tmp_path, conditional, space, sentence):
+    module = GAN(generator=Line(), discriminator=Pair(), conditional=conditional)
     with pytest.raises(ValueError, match=sentence):
         run(tmp_path, Data(digits(20, 1), digits(20, 2)), module, spaces=[space])
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        (
+            TensorPoints(torch.rand(20, 2), torch.arange(20)),
+            "`LinearProbe` needs labelled images in memory, got T",
+        ),
+        (TensorImages(digits(20, 1).image, torch.ones(20, 4).long()), "needs data with one class of each image, got"),
+    ],
+)
+def test_data_without_one_class_of_each_image_are_refused(tmp_path, data, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        run(tmp_path, Data(data, data))
 
 
 @pytest.mark.parametrize(
@@ -193,7 +220,7 @@ def test_one_class_is_refused():
 @pytest.mark.parametrize(
     ("argument", "sentence"),
     [
-        ({"spaces": []}, "`spaces` must name `discriminator` or a method of the module, got none."),
+        ({"spaces": []}, "`spaces` must name `discriminator` or a method of the variant, got none."),
         ({"num_labels": 1}, "`num_labels` must be at least 2, got 1."),
         ({"svm_c": 0.0}, "`svm_c` must be above 0, got 0.0."),
     ],

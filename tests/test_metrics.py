@@ -7,18 +7,19 @@ from importlib.resources import files
 import numpy as np
 import pytest
 import torch
-from lightning import LightningModule, Trainer
+from lightning import Trainer
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from torch import nn
 from torch.overrides import TorchFunctionMode
 from torch.utils.data import DataLoader, TensorDataset
 from torchmetrics.image import FrechetInceptionDistance, InceptionScore, KernelInceptionDistance
 
-from lightning_gans.callbacks.metrics import GenerativeMetrics
-from lightning_gans.callbacks.score_card import append_entry
+from lightning_gans.callbacks import GenerativeMetrics
+from lightning_gans.callbacks.scores.score_card import append_entry
 from lightning_gans.metrics.digits import WEIGHTS, DigitClassifier
 from lightning_gans.metrics.features import as_8_bit
 from lightning_gans.metrics.scores import SCORES, SEED, Features, compute_scores
+from lightning_gans.variant import Variant
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Lightning's advice about workers, loggers and checkpoint folders
 
@@ -40,14 +41,16 @@ def classifier():
     return DigitClassifier.pretrained()
 
 
-class Toy(LightningModule):
+class Toy(Variant):
     """Trains one number; its samples are given images, the same at each validation, plus that validation's noise."""
 
     def __init__(self, fake, noise=(0.0,)):
         super().__init__()
         self.fake, self.noise = fake, list(noise)
         self.weight = nn.Parameter(torch.zeros(()))
-        self.images_seen = 0
+        self.generator_ema = nn.Identity()
+        self.conditional = False
+        self.images_seen = self.steps_taken = 0
 
     def training_step(self, batch, batch_idx):
         self.images_seen += len(batch[0])

@@ -76,7 +76,7 @@ def test_the_wheel_holds_recipes_digits_weights_and_their_notices(wheel):
     expected = {f"lightning_gans/configs/{recipe}.yaml" for recipe in ALL_RECIPES}
     expected |= {f"lightning_gans/datamodules/embedded/{name}" for name in ("mnist_10k.npz", "MNIST_NOTICE.txt")}
     expected |= {"lightning_gans/metrics/digits.safetensors", "lightning_gans/py.typed"}
-    expected |= {"lightning_gans/callbacks/report.html", "lightning_gans/configs/defaults/trainer.yaml"}
+    expected |= {"lightning_gans/callbacks/pages/report.html", "lightning_gans/configs/defaults/trainer.yaml"}
     assert expected <= names
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert any(name.endswith("MNIST_NOTICE.txt") and ".dist-info/" in name for name in names)

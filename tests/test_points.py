@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from lightning_gans import GAN
 from lightning_gans.callbacks import Landscape
-from lightning_gans.callbacks.landscape import DATA, HIGH, LOW, SAMPLES, draw_landscape
+from lightning_gans.callbacks.looks.landscape import DATA, HIGH, LOW, SAMPLES, draw_landscape
 from lightning_gans.datamodules import GaussianMixtureDataModule, MNISTDataModule
 from lightning_gans.metrics import gaussian_modes
 from lightning_gans.networks import PointDiscriminator, PointGenerator
@@ -107,11 +107,7 @@ def test_the_picture_shows_logits_data_and_samples_where_they_are():
     def upwards(points: Tensor) -> Tensor:
         return points[:, 1]
 
-    class Upwards(nn.Module):
-        def forward(self, points: Tensor) -> Tensor:
-            return upwards(points)
-
-    picture = draw_landscape(Upwards(), torch.tensor([[0.0, 1.0], [-1.0, 0.0]]), torch.tensor([[1.0, 0.0]]), 31)
+    picture = draw_landscape(upwards, torch.tensor([[0.0, 1.0], [-1.0, 0.0]]), torch.tensor([[1.0, 0.0]]), 31)
     assert picture[0, 0].tolist() == list(HIGH) and picture[30, 30].tolist() == list(LOW)
     assert picture[5, 15].tolist() == list(DATA)  # 2/3 of the way from the centre upwards
     assert picture[15, 5].tolist() == list(DATA) and picture[15, 25].tolist() == list(SAMPLES)

@@ -14,8 +14,9 @@ from PIL import Image
 
 from lightning_gans import GAN
 from lightning_gans.callbacks import Report, SampleGrid, TrainingHealth
-from lightning_gans.callbacks.page import MOST_POINTS, chart, number, thinned, words
-from lightning_gans.callbacks.report import MOST_GRIDS, write_report
+from lightning_gans.callbacks.pages.page import MOST_POINTS, chart, thinned
+from lightning_gans.callbacks.pages.report import MOST_GRIDS, write_report
+from lightning_gans.callbacks.words import number, words
 from tests.conftest import Judge, Line, loader, tiny, trainer
 
 HOSTILE = "</script><img src=x onerror=alert(1)> & \"'"

@@ -17,7 +17,7 @@ class Ranks:
         self.size, self.turn, self.barrier, self.slots = size, threading.Lock(), threading.Barrier(size), {}
 
     def exchange(self, rank, value):
-        """What each thread handed in."""
+        """Returns what each thread handed in."""
         self.slots[rank] = value
         self.turn.release()
         self.barrier.wait()
@@ -28,13 +28,11 @@ class Ranks:
 
 
 def scores_on(size, make, batches, folder, monkeypatch, data=None):
-    """The scores of a callback on each of `size` processes; `make()` gives each its callback and module."""
-    ranks, results = Ranks(size), {}
-
-    def gather_rows(parts, trainer):
-        return torch.cat(ranks.exchange(trainer.global_rank, torch.cat(parts)))
+    """Returns the scores of a callback on each of `size` processes; `make()` gives each its callback and module."""
+    ranks, results, own = Ranks(size), {}, threading.local()
 
     def work(rank):
+        own.rank = rank
         with ranks.turn:
             strategy = SimpleNamespace(
                 broadcast=lambda value: ranks.exchange(rank, value)[0],
@@ -64,8 +62,9 @@ def scores_on(size, make, batches, folder, monkeypatch, data=None):
                 ranks.barrier.abort()
                 raise
 
-    for name in ("latent_interpolation", "latent_arithmetic", "training_images", "nearest_neighbours"):
-        monkeypatch.setattr(f"lightning_gans.callbacks.{name}.gather_rows", gather_rows)
+    monkeypatch.setattr(
+        "lightning_gans.mechanics.processes.gather_all_tensors", lambda rows: ranks.exchange(own.rank, rows)
+    )
     threads = [threading.Thread(target=work, args=(rank,)) for rank in range(size)]
     for thread in threads:
         thread.start()

@@ -19,11 +19,12 @@ def inputs(layer: nn.Module) -> Iterator[list[tuple[Any, ...]]]:
 
 
 @contextmanager
-def outputs(layer: nn.Module) -> Iterator[list[Tensor]]:
-    """Collects the result of each call of a layer within it."""
+def outputs(*layers: nn.Module) -> Iterator[list[Tensor]]:
+    """Collects the result of each call of one of the layers within it, in the order of the calls."""
     results: list[Tensor] = []
-    handle = layer.register_forward_hook(lambda _, args, result: results.append(result))
+    handles = [layer.register_forward_hook(lambda _, args, result: results.append(result)) for layer in layers]
     try:
         yield results
     finally:
-        handle.remove()
+        for handle in handles:
+            handle.remove()

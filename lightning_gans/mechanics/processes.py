@@ -8,6 +8,7 @@ import torch
 from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor, distributed, nn
 from torch.nn.utils.parametrizations import _SpectralNorm
+from torchmetrics.utilities.distributed import gather_all_tensors
 
 from lightning_gans.mechanics.players import Terms
 
@@ -153,3 +154,38 @@ UNEVEN = (
     "The processes' batches must be of equal size, and were not: give each process a sampler of as many images, or set "
     "`drop_last` in your DataLoader."
 )
+
+
+def dealt(count: int, size: int, trainer: Any) -> list[Tensor]:
+    """Returns this process's share of `count` rows: they are cut alike on any number of processes, which take turns.
+
+    Args:
+        count: Number of rows.
+        size: Rows in a part.
+        trainer: The trainer.
+    """
+    return list(torch.arange(count).split(size)[trainer.global_rank :: trainer.world_size])
+
+
+def gather_rows(parts: list[Tensor], trainer: Any) -> Tensor:
+    """Returns the rows of all processes, one process after the other, also where their numbers differ."""
+    rows = torch.cat(parts)
+    return torch.cat(gather_all_tensors(rows)) if trainer.world_size > 1 else rows
+
+
+def gather_objects(own: Any, trainer: Any) -> list[Any]:
+    """Returns what each process hands in, one process after the other."""
+    if trainer.world_size == 1:
+        return [own]
+    everyones = [None] * trainer.world_size
+    distributed.all_gather_object(everyones, own)
+    return everyones
+
+
+def gather_on_first(own: Any, trainer: Any) -> list[Any]:
+    """Returns what each process hands in on the first process, and nothing on the others."""
+    if trainer.world_size == 1:
+        return [own]
+    everyones = [None] * trainer.world_size if trainer.is_global_zero else None
+    distributed.gather_object(own, everyones)
+    return everyones or []

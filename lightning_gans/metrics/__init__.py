@@ -1,10 +1,10 @@
 """Scores of generators, as functions of features and as a metric of torchmetrics."""
 
 from lightning_gans.metrics.digits import DigitClassifier as DigitClassifier
+from lightning_gans.metrics.feature_scores import FeatureScores as FeatureScores
 from lightning_gans.metrics.features import Inception as Inception
 from lightning_gans.metrics.frechet import frechet_distance as frechet_distance
 from lightning_gans.metrics.frechet import frechet_distance_of_moments as frechet_distance_of_moments
-from lightning_gans.metrics.metric import FeatureScores as FeatureScores
 from lightning_gans.metrics.modes import class_modes as class_modes
 from lightning_gans.metrics.modes import gaussian_modes as gaussian_modes
 from lightning_gans.metrics.modes import stacked_digits as stacked_digits

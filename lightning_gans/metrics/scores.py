@@ -1,9 +1,8 @@
-"""All scores of samples against real images, as functions of what a feature network saw."""
+"""All scores of samples against real images, as functions of what a feature network saw: a function and a row each."""
 
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
-from typing import Any
 
 import torch
 from jaxtyping import Float, Int64
@@ -24,7 +23,7 @@ KID_SUBSETS, KID_SUBSET_SIZE, INCEPTION_SCORE_SPLITS = 100, 1000, 10
 
 @dataclass(frozen=True)
 class Features:
-    """What a network saw in a set of images, row by row.
+    """A set of images as a feature network sees them, row by row.
 
     Args:
         features: Features.
@@ -37,10 +36,11 @@ class Features:
     label: Int64[Tensor, " n"] | None = None
 
     def has(self, *names: str) -> bool:
+        """Returns True where all these parts are there."""
         return all(getattr(self, name) is not None for name in names)
 
     def rows(self, function: Callable[[Tensor], Tensor]) -> "Features":
-        """The same with a function of rows applied to each part."""
+        """Returns the features with a function of rows applied to each part."""
         parts = {field.name: getattr(self, field.name) for field in fields(self)}
         return Features(**{name: function(part) for name, part in parts.items() if part is not None})
 
@@ -48,7 +48,7 @@ class Features:
         return self.rows(lambda part: part.to(device))
 
     def in_order(self) -> "Features":
-        """The same rows in an order that depends on what they are, not on who saw them first."""
+        """Returns the same rows in an order that depends on their values alone."""
         features = as_float64(self.features)
         weight = torch.linspace(1, 2, features.shape[1], dtype=torch.float64, device=features.device).sin()
         order = (features @ weight).argsort(stable=True)
@@ -59,12 +59,15 @@ Scores = dict[str, float]
 
 
 def fid(real: Features, fake: Features) -> Scores:
-    """`fid`, the Frechet distance (Heusel et al., 2017, https://arxiv.org/abs/1706.08500)."""
+    """Returns `fid`, the Frechet distance (Heusel et al., 2017, https://arxiv.org/abs/1706.08500)."""
     return {"fid": frechet_distance(real.features, fake.features)}
 
 
 def kid(real: Features, fake: Features) -> Scores:
-    """`kid`, the kernel distance, and `kid_std` over subsets (Binkowski et al., 2018, https://arxiv.org/abs/1801.01401)."""
+    """Returns `kid`, the kernel distance, and `kid_std` over subsets.
+
+    Source: Binkowski et al., 2018, https://arxiv.org/abs/1801.01401.
+    """
     size = kid_subset_size(len(real.features), len(fake.features))
     metric = KernelInceptionDistance(nn.Identity(), subsets=KID_SUBSETS, subset_size=size, sync_on_compute=False)
     metric.update(as_float64(real.features), real=True)
@@ -74,12 +77,12 @@ def kid(real: Features, fake: Features) -> Scores:
 
 
 def kid_subset_size(*counts: int) -> int:
-    """1,000 images; of fewer than 1,001 half, since subsets that are the whole set would not differ."""
+    """Returns 1,000; of fewer than 1,001 images half, since subsets that are the whole set would not differ."""
     return KID_SUBSET_SIZE if min(counts) > KID_SUBSET_SIZE else max(2, min(counts) // 2)
 
 
 def inception_score(real: Features, fake: Features) -> Scores:
-    """`inception_score` and `_std` over splits (Salimans et al., 2016, https://arxiv.org/abs/1606.03498)."""
+    """Returns `inception_score` and `_std` over splits (Salimans et al., 2016, https://arxiv.org/abs/1606.03498)."""
     assert fake.logits is not None
     metric = InceptionScore(nn.Identity(), splits=INCEPTION_SCORE_SPLITS, sync_on_compute=False)
     metric.update(as_float64(fake.logits).log_softmax(1).clamp(min=-700))  # torchmetrics' 0 log 0 is nan
@@ -88,7 +91,7 @@ def inception_score(real: Features, fake: Features) -> Scores:
 
 
 def intra_class_fid(real: Features, fake: Features) -> Scores:
-    """`intra_class_fid`, the mean over classes (Miyato & Koyama, 2018, https://arxiv.org/abs/1802.05637)."""
+    """Returns `intra_class_fid`, the mean over classes (Miyato & Koyama, 2018, https://arxiv.org/abs/1802.05637)."""
     assert real.label is not None and fake.label is not None
     classes = [int(label) for label in real.label.unique()]
     if few := [c for c in classes if min((real.label == c).sum(), (fake.label == c).sum()) < 2]:
@@ -98,20 +101,20 @@ def intra_class_fid(real: Features, fake: Features) -> Scores:
 
 
 def class_accuracy(real: Features, fake: Features) -> Scores:
-    """`class_accuracy`, the share of samples whose largest logit is the class that was asked for."""
+    """Returns `class_accuracy`, the share of samples whose largest logit is the class that was asked for."""
     assert fake.logits is not None and fake.label is not None
     return {"class_accuracy": (fake.logits.argmax(1) == fake.label.to(fake.logits.device)).cpu().double().mean().item()}
 
 
 def class_shares(real: Features, fake: Features) -> Scores:
-    """`class_share_min` and `_max`, how often the rarest and the commonest class are drawn: 0 is a missing mode."""
+    """Returns `class_share_min` and `_max`, the shares of the rarest and the commonest class; 0 is a missing mode."""
     assert fake.logits is not None
     share = fake.logits.argmax(1).cpu().bincount(minlength=fake.logits.shape[1]).double() / len(fake.logits)
     return {"class_share_min": share.min().item(), "class_share_max": share.max().item()}
 
 
 def classifier_accuracy_score(real: Features, fake: Features) -> Scores:
-    """`classifier_accuracy_score`, the accuracy on real images of a classifier that learned from samples alone.
+    """Returns `classifier_accuracy_score`, the accuracy on real images of a classifier that learned from samples alone.
 
     Source: Ravuri & Vinyals, 2019, https://arxiv.org/abs/1905.10887, who train a ResNet-50 on the images; here it is a
     logistic regression on standardised features.
@@ -129,33 +132,120 @@ def _features(score: Callable[[Tensor, Tensor], Scores]) -> Callable[[Features, 
     return lambda real, fake: score(real.features, fake.features)
 
 
+NEIGHBORS = {"neighbors": "3 for precision and recall, 5 for density and coverage"}
+
+
+def no_facts(real: Features, fake: Features) -> dict[str, str]:
+    """Returns nothing: all that the score depends on is in the protocol of every score."""
+    return {}
+
+
+def kid_facts(real: Features, fake: Features) -> dict[str, str]:
+    """Returns how many subsets there are, how large they are, and the seed that draws them."""
+    size = kid_subset_size(len(real.features), len(fake.features))
+    return {"kid_subsets": f"{KID_SUBSETS} of {size}, seed {SEED}"}
+
+
+def inception_score_facts(real: Features, fake: Features) -> dict[str, str]:
+    """Returns how many splits there are, and the seed of their order."""
+    return {"inception_score_splits": f"{INCEPTION_SCORE_SPLITS}, seed {SEED}"}
+
+
+def neighbors_facts(real: Features, fake: Features) -> dict[str, str]:
+    """Returns how many neighbors the balls reach."""
+    return NEIGHBORS
+
+
 @dataclass(frozen=True)
 class Score:
-    """A score and what it needs beside the features: `logits` and `label` of the samples, `real_label`."""
+    """All that is known of a score.
+
+    Args:
+        compute: Maps the features of real images and of samples to scores by name.
+        says: The score in a few words, for the documentation.
+        needs: Parts that must be there beside the features: `logits` and `label` of the samples, `real_label`.
+        quick: Whether a validation takes it, too, and not the test alone.
+        data_classes: Whether it is taken unasked only with a network whose classes are the data's.
+        protocol: Returns the facts that another person needs to get the same score.
+    """
 
     compute: Callable[[Features, Features], Scores]
+    says: str
     needs: tuple[str, ...] = ()
+    quick: bool = False
+    data_classes: bool = False
+    protocol: Callable[[Features, Features], dict[str, str]] = no_facts
 
     def possible(self, real: Features, fake: Features) -> bool:
+        """Returns True where all that it needs is there."""
         return all(real.has("label") if need == "real_label" else fake.has(need) for need in self.needs)
 
 
 SCORES = {
-    "fid": Score(fid),
-    "kid": Score(kid),
-    "inception_score": Score(inception_score, ("logits",)),
-    "class_shares": Score(class_shares, ("logits",)),
-    "class_accuracy": Score(class_accuracy, ("logits", "label")),
-    "intra_class_fid": Score(intra_class_fid, ("label", "real_label")),
-    "classifier_accuracy_score": Score(classifier_accuracy_score, ("label", "real_label")),
-    "precision_recall": Score(_features(precision_recall)),
-    "density_coverage": Score(_features(density_coverage)),
-    "two_sample_accuracy": Score(_features(two_sample_accuracy)),
+    "fid": Score(fid, "[Frechet distance](https://arxiv.org/abs/1706.08500) of features", quick=True),
+    "kid": Score(
+        kid,
+        f"[kernel distance](https://arxiv.org/abs/1801.01401), {KID_SUBSETS} subsets of {KID_SUBSET_SIZE:,}, with its "
+        "deviation",
+        quick=True,
+        protocol=kid_facts,
+    ),
+    "inception_score": Score(
+        inception_score,
+        f"[Inception Score](https://arxiv.org/abs/1606.03498), {INCEPTION_SCORE_SPLITS} splits, with its deviation",
+        needs=("logits",),
+        quick=True,
+        protocol=inception_score_facts,
+    ),
+    "class_shares": Score(
+        class_shares,
+        "the rarest and the commonest class among samples; 0 is a missing mode",
+        needs=("logits",),
+        quick=True,
+        data_classes=True,
+    ),
+    "class_accuracy": Score(
+        class_accuracy,
+        "is the class drawn the class asked for?",
+        needs=("logits", "label"),
+        quick=True,
+        data_classes=True,
+    ),
+    "intra_class_fid": Score(
+        intra_class_fid, "[FID class by class](https://arxiv.org/abs/1802.05637)", needs=("label", "real_label")
+    ),
+    "classifier_accuracy_score": Score(
+        classifier_accuracy_score,
+        "accuracy on real images of a classifier that [learned from samples](https://arxiv.org/abs/1905.10887): a "
+        "logistic regression on features",
+        needs=("label", "real_label"),
+    ),
+    "precision_recall": Score(
+        _features(precision_recall),
+        "[quality and diversity](https://arxiv.org/abs/1904.06991) by nearest neighbors, k = 3",
+        protocol=neighbors_facts,
+    ),
+    "density_coverage": Score(
+        _features(density_coverage),
+        "[the two again](https://arxiv.org/abs/2002.09797), robust to outliers, k = 5",
+        protocol=neighbors_facts,
+    ),
+    "two_sample_accuracy": Score(
+        _features(two_sample_accuracy),
+        "can a [nearest neighbor](https://arxiv.org/abs/1806.07755) tell real from drawn? 0.5: no",
+    ),
 }
+
+NEEDS = {
+    "logits": ("classifier", "a feature network with a classifier"),
+    "label": ("labels", "labels of the samples"),
+    "real_label": ("labels", "labels of the real images"),
+}
+"""What a score needs: in the documentation's table, and in a message."""
 
 
 def compute_scores(names: Iterable[str], real: Features, fake: Features) -> Scores:
-    """The scores of these names, each a function of the sets alone: neither their order nor a random state matters.
+    """Returns the scores of these names, each a function of the sets alone: neither order nor random state matters.
 
     Raises:
         ValueError: A score has no such name, or needs logits or labels that are not there.
@@ -165,7 +255,8 @@ def compute_scores(names: Iterable[str], real: Features, fake: Features) -> Scor
     for name in names:
         score = find_score(name)
         if not score.possible(real, fake):
-            raise ValueError(f"`{name}` needs {' and '.join(_in_words(score.needs))}: leave it out, or give them.")
+            needs = " and ".join(NEEDS[need][1] for need in score.needs)
+            raise ValueError(f"`{name}` needs {needs}: leave it out, or give them.")
         with torch.random.fork_rng(devices=[]), torch.autocast(real.features.device.type, enabled=False):
             torch.default_generator.manual_seed(SEED)
             with warnings.catch_warnings():
@@ -175,15 +266,20 @@ def compute_scores(names: Iterable[str], real: Features, fake: Features) -> Scor
 
 
 def find_score(name: str) -> Score:
+    """Returns the row of a score.
+
+    Raises:
+        ValueError: No score has this name.
+    """
     if name not in SCORES:
         raise ValueError(f"A score must be one of {', '.join(SCORES)}, got {name!r}.")
     return SCORES[name]
 
 
-def _in_words(needs: tuple[str, ...]) -> list[str]:
-    words: dict[str, Any] = {
-        "logits": "a feature network with a classifier",
-        "label": "labels of the samples",
-        "real_label": "labels of the real images",
-    }
-    return [words[need] for need in needs]
+def table_of_scores() -> str:
+    """Returns the table of all scores in the documentation, in Markdown."""
+    lines = ["| name | what it says | needs | taken at |", "| --- | --- | --- | --- |"]
+    for name, score in SCORES.items():
+        needs = ", ".join(dict.fromkeys(NEEDS[need][0] for need in score.needs))
+        lines.append(f"| `{name}` | {score.says} | {needs} | {'validation, test' if score.quick else 'test'} |")
+    return "\n".join(lines)

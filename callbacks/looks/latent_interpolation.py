@@ -7,21 +7,17 @@ from typing import Any, Literal
 import torch
 from jaxtyping import Float
 from lightning import Trainer
+from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
-from lightning_gans.adversarial import Batch
-from lightning_gans.callbacks.first_batch import (
-    FirstBatchScorer,
-    check_latents,
-    dealt,
-    latents,
-    rows_of,
-    save_picture,
-)
+from lightning_gans.callbacks.drawn import looking, reason
+from lightning_gans.callbacks.looks.first_batch import CHUNK, FirstBatchScorer, images_of, latents, rows_of
 from lightning_gans.callbacks.pictures import mosaic
-from lightning_gans.callbacks.score_card import gather_rows
-from lightning_gans.callbacks.scorer import Scored
+from lightning_gans.callbacks.run_folder import save_picture
+from lightning_gans.callbacks.scores.scorer import Scored
+from lightning_gans.mechanics.players import Batch
+from lightning_gans.mechanics.processes import dealt, gather_rows
 from lightning_gans.mechanics.randomness import global_seed, mix, seeded
 from lightning_gans.metrics.features import fingerprint
 from lightning_gans.metrics.float64 import as_float64
@@ -36,27 +32,29 @@ class LatentInterpolation(FirstBatchScorer):
     """Walks between latents at a test: a generator that learned the data, and not examples of it, changes smoothly.
 
     The pictures are `samples/interpolation_linear.png` and `samples/interpolation_spherical.png` in the run's folder, a
-    pair of latents each row; and, for a variant that is told labels, by a generator with `num_classes` that takes them
-    as shares of classes (b, num_classes), `samples/interpolation_classes.png`: a latent each row, walking from class to
-    class. All else, such as labels and noise beside the latent, stays the same along a row.
+    pair of latents each row; and, for a conditional variant with a network of the generator that has `num_classes` and
+    takes shares of classes (b, num_classes), `samples/interpolation_classes.png`: a latent each row, walking from class
+    to class. All else, such as condition and noise beside the latent, stays the same along a row.
 
     Logs `perceptual_path_length` (Karras et al., 2019, https://arxiv.org/abs/1812.04948), without the smallest and the
     largest hundredth:
 
         E[d(G(path(t)), G(path(t + epsilon))) / epsilon^2],    t uniform on [0, 1]     (eq. 2)
 
-    and `largest_step`, the largest of 64 equal steps over their mean, in pixels, on average over the paths: 1 is a
-    steady walk, 64 a single jump.
+    and `largest_step`, the largest of 64 equal steps over their mean, in pixels, on average over the paths: 1 for a
+    steady walk, 64 for a single jump.
 
     Args:
         num_rows: Rows of a picture; fewer where the first batch is smaller.
         num_columns: Images in a row, both ends among them.
         num_paths: Paths for the perceptual path length, two images each; the paper has 100,000.
         num_walks: Paths for the largest step, 65 images each.
-        path: On which paths the scores are measured; the paper has spherical ones for normal latents.
+        path: Kind of path on which the scores are measured; the paper has spherical ones for normal latents.
         distance: d, of two image batches, (b,); null is `FeatureDistance("digits")`. The paper's is `LPIPS`.
         epsilon: Length of a step.
     """
+
+    needs = ("generate",)
 
     def __init__(
         self,
@@ -89,15 +87,15 @@ class LatentInterpolation(FirstBatchScorer):
         self.epsilon = epsilon
 
     def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
+        super().setup(trainer, pl_module, stage)
         if isinstance(self.distance, nn.Module):
             self.distance.to(trainer.strategy.root_device)
 
     def score(self, stage: str, trainer: Any, pl_module: Any) -> Scored:
         batch = self.first_batch(trainer)
-        check_latents("LatentInterpolation", pl_module, batch)
         self._draw_pictures(trainer, pl_module, batch)
-        paths = [self._lengths(pl_module, batch, index) for index in dealt(self.num_paths, trainer)]
-        walks = [self._largest_steps(pl_module, batch, index) for index in dealt(self.num_walks, trainer)]
+        paths = [self._lengths(pl_module, batch, index) for index in dealt(self.num_paths, CHUNK, trainer)]
+        walks = [self._largest_steps(pl_module, batch, index) for index in dealt(self.num_walks, CHUNK, trainer)]
         none = [torch.empty(0, device=pl_module.device)]  # of a process that got no chunk
         scores = {
             "perceptual_path_length": trimmed_mean(gather_rows(none + paths, trainer)),
@@ -116,7 +114,7 @@ class LatentInterpolation(FirstBatchScorer):
         }
 
     def _ends(self, module: Any, index: Tensor, kind: int) -> tuple[Tensor, Tensor, int]:
-        """Latents at both ends of some paths, and the seed of all else."""
+        """Returns latents at both ends of some paths, and the seed of all else."""
         seed = mix(global_seed(), kind, int(index[0]))
         return latents(module, len(index), mix(seed, 1)), latents(module, len(index), mix(seed, 2)), seed
 
@@ -124,13 +122,14 @@ class LatentInterpolation(FirstBatchScorer):
         start, end, seed = self._ends(module, index, 1)
         with seeded(mix(seed, 3), module.device):
             place = torch.rand(len(index), device=module.device)
-        generate = partial(fakes, module, rows_of(batch, index), seed)
-        return path_steps(generate, start, end, place, self.distance, PATHS[self.path], self.epsilon)
+        generate = partial(images_of, module, rows_of(batch, index), seed)
+        with looking("LatentInterpolation", self.distance):
+            return path_steps(generate, start, end, place, self.distance, PATHS[self.path], self.epsilon)
 
     def _largest_steps(self, module: Any, batch: Batch, index: Tensor) -> Float[Tensor, " n"]:
         start, end, seed = self._ends(module, index, 2)
         place = torch.linspace(0, 1, WALK_STEPS + 1, device=module.device)
-        generate = partial(fakes, module, rows_of(batch, index), seed)
+        generate = partial(images_of, module, rows_of(batch, index), seed)
         frames = (generate(PATHS[self.path](start, end, t.expand(len(index)))) for t in place)
         return largest_step(torch.stack([(there - here).flatten(1).norm(dim=1) for here, there in pairwise(frames)]))
 
@@ -140,32 +139,40 @@ class LatentInterpolation(FirstBatchScorer):
         rows = rows_of(batch, index)
         place = torch.linspace(0, 1, self.num_columns, device=module.device)
         for name, path in PATHS.items():
-            frames = [fakes(module, rows, seed, path(start, end, t.expand(len(index)))) for t in place]
+            frames = [images_of(module, rows, seed, path(start, end, t.expand(len(index)))) for t in place]
             picture = mosaic(torch.stack(frames, dim=1).flatten(0, 1), self.num_columns)
             save_picture(picture, f"interpolation_{name}", trainer)
-        classes = next((part.num_classes for part in module.generator.modules() if hasattr(part, "num_classes")), 0)
-        if classes and "label" in module.draw(rows, seed, latent=start):
-            told = [
-                [rows[0], shares.expand(len(index), -1), *rows[2:]] for shares in between_classes(classes).to(start)
-            ]
-            frames = [fakes(module, part, seed, start) for part in told]
+        if classes := classes_told(module, rows):
+            walk = between_classes(classes).to(start)
+            told = [[rows[0], shares.expand(len(index), -1), *rows[2:]] for shares in walk]
+            try:
+                frames = [images_of(module, part, seed, start) for part in told]
+            except (TypeError, ValueError, RuntimeError) as error:
+                rank_zero_warn(
+                    f"`LatentInterpolation` leaves out the picture of classes, since the generator of "
+                    f"{type(module).__name__} takes no shares of classes (b, {classes}): {reason(error)}"
+                )
+                return
             picture = mosaic(torch.stack(frames, dim=1).flatten(0, 1), len(frames))
             save_picture(picture, "interpolation_classes", trainer)
 
 
-def fakes(module: Any, batch: Batch, seed: int, latent: Float[Tensor, "b z"]) -> Float[Tensor, "b c h w"]:
-    """Samples of latents."""
-    return module.draw(batch, seed, latent=latent)["fake"].float()
+def classes_told(module: Any, batch: Batch) -> int:
+    """Returns the number of classes that can be walked between: those of a generator whose condition is the label."""
+    condition = module.condition(batch)
+    if len(condition) != 1 or condition[0].dtype != torch.int64 or not torch.equal(condition[0], batch[1]):
+        return 0
+    return next((part.num_classes for part in module.generator.modules() if hasattr(part, "num_classes")), 0)
 
 
 def largest_step(steps: Float[Tensor, "steps n"]) -> Float[Tensor, " n"]:
-    """The largest step over the mean step of each path; 1 where nothing moves."""
+    """Returns the largest step over the mean step of each path; 1 where nothing moves."""
     mean = steps.mean(0)
     return torch.where(mean > 0, steps.amax(0) / mean, 1.0)
 
 
 def between_classes(num_classes: int) -> Float[Tensor, "steps k"]:
-    """Shares of classes along a walk from the first to the last, or to the tenth."""
+    """Returns shares of classes along a walk from the first to the last, or to the tenth."""
     place = torch.arange((min(num_classes, MOST_CLASSES) - 1) * STEPS_BETWEEN_CLASSES + 1) / STEPS_BETWEEN_CLASSES
     before = place.floor().long()
     after = (before + 1).clamp(max=num_classes - 1)

@@ -9,7 +9,7 @@ from torch import nn
 
 from lightning_gans import GAN
 from lightning_gans.callbacks import NearestNeighbours
-from lightning_gans.callbacks.nearest_neighbours import nearest_images
+from lightning_gans.callbacks.looks.nearest_neighbors import nearest_images
 from lightning_gans.datamodules import TensorDataModule, TensorImages
 from lightning_gans.mechanics.randomness import mix
 from lightning_gans.metrics.neighbors import copied_share
@@ -96,7 +96,7 @@ def test_the_nearest_come_first():
 def test_the_picture_has_samples_on_the_left_and_their_originals_beside_them(tmp_path):
     training = noise(200, 1)
     run(tmp_path, copying(training), Data(training, noise(40, 2)), num_samples=3, num_neighbors=2)
-    picture = Image.open(tmp_path / "samples" / "nearest_neighbours.png").convert("L")
+    picture = Image.open(tmp_path / "samples" / "nearest_neighbors.png").convert("L")
     pixels = torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8).view(picture.size[::-1]).int()
     rows = pixels[-(3 * 60 + 4) :]
     assert (rows[0] == 255).all() and (rows[-1] == 255).all() and (rows[60] == 255).all()
@@ -115,7 +115,7 @@ def test_two_processes_score_as_one(tmp_path, monkeypatch):
     for size in (1, 2):
         make = lambda: (NearestNeighbours(Pixels(), num_samples=4), module)  # noqa: E731
         scores = scores_on(size, make, list(loader()), tmp_path, monkeypatch, data)
-        pictures.append((scores[0], (tmp_path / "samples" / "nearest_neighbours.png").read_bytes()))
+        pictures.append((scores[0], (tmp_path / "samples" / "nearest_neighbors.png").read_bytes()))
         assert scores == scores[:1] * size
     assert pictures[0] == pictures[1]
 

@@ -1,5 +1,6 @@
-"""Points of the plane: which modes are covered, and what the discriminator makes of the plane."""
+"""Points of the plane: the modes that are covered, and the discriminator's logits all over the plane."""
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -8,12 +9,14 @@ from lightning import Trainer
 from PIL import Image
 from torch import Tensor
 
-from lightning_gans.callbacks.score_card import results_folder
-from lightning_gans.callbacks.scorer import Scored, Scorer
+from lightning_gans.callbacks.intervals import batches_of, ends_training
+from lightning_gans.callbacks.run_folder import save_picture
+from lightning_gans.callbacks.scores.scorer import Scored, Scorer
+from lightning_gans.callbacks.scores.training_images import Encode
 from lightning_gans.mechanics.randomness import mix
 from lightning_gans.metrics.modes import gaussian_modes
 
-DATA, SAMPLES = (0, 0, 0), (0, 130, 30)  # colours of points: black, green
+DATA, SAMPLES = (0, 0, 0), (0, 130, 30)  # colors of points: black, green
 LOW, MIDDLE, HIGH = (70, 110, 220), (245, 245, 245), (225, 90, 70)  # of logits: blue is fake, red is real
 ROWS = 64  # of the picture that the discriminator sees at a time
 
@@ -26,19 +29,21 @@ class Landscape(Scorer):
     `modes_covered` and `high_quality_share`, and appends them with their protocol to `metrics.json` in the run's
     folder. The pictures are `samples/landscape_<kimg>kimg.png`: the logits from blue (lowest) to red (highest), with
     white in the middle of their range, data in black, samples in green on top. A discriminator that compares the
-    points of a batch is shown the pixels in stripes.
+    points of a batch is shown the pixels in stripes. It judges points alone: a conditional variant is refused.
 
     As many samples are drawn as there are evaluation points, by the averaged generator if there is one, and always
     from the same latents. Every process draws all of them.
 
     Args:
-        every_kimg: Thousands of training points between two scores; there is also one at the end.
+        every_kimg: Thousands of training points between two scores, rounded to whole batches; there is also one at the
+            end.
         min_count: Samples that a covered mode has at least.
         size: Height and width of the picture in pixels; 0 draws none.
         seed: Seed of the latents.
     """
 
     stages = ("test",)  # in training it keeps its own time
+    needs = ("discriminate",)
 
     def __init__(self, every_kimg: float = 512.0, min_count: int = 20, size: int = 320, seed: int = 0):
         if every_kimg <= 0:
@@ -53,19 +58,26 @@ class Landscape(Scorer):
         self.seed = seed
 
     def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
-        if not hasattr(trainer.datamodule, "centers"):
-            name = type(trainer.datamodule).__name__
+        super().setup(trainer, pl_module, stage)
+        data, variant = trainer.datamodule, type(pl_module).__name__
+        if not hasattr(data, "centers"):
             raise ValueError(
-                f"`Landscape` needs a data module with `centers`, as GaussianMixtureDataModule, got {name}."
+                f"`Landscape` needs a data module with `centers`, as GaussianMixtureDataModule, got "
+                f"{type(data).__name__}."
             )
+        if pl_module.conditional:
+            raise ValueError(f"`Landscape` needs a variant that judges points alone, got a conditional {variant}.")
+        points = data.evaluation[torch.arange(2)][0].to(pl_module.device, pl_module.dtype)
+        if (shape := tuple(logits_of(pl_module, points).shape)) != (2,):
+            raise ValueError(f"`Landscape` needs one logit (b,) of each point, and {variant} has {shape[1:]}.")
+        self._interval: int | None = None  # in batches
 
-    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
-        self._images = pl_module.images_seen
+    def on_train_batch_start(self, trainer: Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        if self._interval is None:
+            self._interval = batches_of(self.every_kimg, batch, trainer)
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        before, self._images = self._images, pl_module.images_seen
-        period = 1000 * self.every_kimg
-        if self._images // period > before // period or trainer.global_step == trainer.max_steps:
+        if pl_module.due(self._interval) or ends_training(trainer):
             self.record("validation", trainer, pl_module)
 
     def score(self, stage: str, trainer: Any, pl_module: Any) -> Scored:
@@ -73,12 +85,10 @@ class Landscape(Scorer):
         real = data.evaluation.point.to(pl_module.device, pl_module.dtype)
         fake = pl_module.draw(real, mix(self.seed))["fake"]
         scores = gaussian_modes(fake, data.centers.to(fake), data.std, self.min_count)
-        folder = results_folder(trainer) / "samples"  # a broadcast: on every process
-        if self.size and trainer.is_global_zero and not trainer.fast_dev_run:
-            folder.mkdir(parents=True, exist_ok=True)
-            picture = draw_landscape(pl_module.discriminator, real, fake, self.size)
-            path = folder / f"landscape_{pl_module.images_seen / 1000:09.3f}kimg.png"
-            Image.fromarray(picture.numpy()).save(path, optimize=True)
+        if self.size:
+            picture = draw_landscape(partial(logits_of, pl_module), real, fake, self.size)
+            name = f"landscape_{pl_module.images_seen / 1000:09.3f}kimg"
+            save_picture(Image.fromarray(picture.numpy()), name, trainer)
         return scores, {
             "reference": data.reference,
             "num_fake": len(fake),
@@ -87,24 +97,33 @@ class Landscape(Scorer):
         }
 
 
-@torch.no_grad()
+def logits_of(module: Any, points: Float[Tensor, "n 2"]) -> Tensor:
+    """Returns the discriminator's logits of points, in evaluation mode."""
+    with module.evaluating():
+        return module.discriminate(points, (points,))
+
+
 def draw_landscape(
-    discriminator: Any, real: Float[Tensor, "n 2"], fake: Float[Tensor, "m 2"], size: int
+    logits_of: Encode, real: Float[Tensor, "n 2"], fake: Float[Tensor, "m 2"], size: int
 ) -> UInt8[Tensor, "{size} {size} 3"]:
-    """A square picture of the plane as far as 1.5 times the furthest data."""
+    """Returns a square picture of the plane as far as 1.5 times the furthest data.
+
+    Args:
+        logits_of: Maps points (b, 2) to logits (b,).
+        real: Points that are drawn in black.
+        fake: Points that are drawn in green.
+        size: Height and width in pixels.
+    """
     reach = 1.5 * real.abs().max()
     axis = torch.linspace(-1, 1, size).to(real) * reach
     pixels = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), 2).flip(0)  # y grows upwards
-    training = discriminator.training
-    discriminator.eval()
-    logits = torch.cat([discriminator(part.reshape(-1, 2)) for part in pixels.split(ROWS)]).view(size, size)
-    discriminator.train(training)
+    logits = torch.cat([logits_of(part.reshape(-1, 2)) for part in pixels.split(ROWS)]).view(size, size)
     height = ((logits - logits.min()) / (logits.max() - logits.min()).clamp_min(1e-12)).float().cpu()[..., None]
-    low, middle, high = (torch.tensor(colour).float() for colour in (LOW, MIDDLE, HIGH))
+    low, middle, high = (torch.tensor(color).float() for color in (LOW, MIDDLE, HIGH))
     below, above = (1 - 2 * height).clamp_min(0), (2 * height - 1).clamp_min(0)
     picture = (middle + below * (low - middle) + above * (high - middle)).round().byte()
-    for points, colour in ((real, DATA), (fake, SAMPLES)):
+    for points, color in ((real, DATA), (fake, SAMPLES)):
         column, row = ((points * torch.tensor([1, -1]).to(points) / reach + 1) / 2 * (size - 1)).round().long().T.cpu()
         inside = (column >= 0) & (column < size) & (row >= 0) & (row < size)
-        picture[row[inside], column[inside]] = torch.tensor(colour, dtype=torch.uint8)
+        picture[row[inside], column[inside]] = torch.tensor(color, dtype=torch.uint8)
     return picture

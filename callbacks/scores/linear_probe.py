@@ -1,7 +1,7 @@
-"""How much of the classes a linear classifier finds in what a network learned without them."""
+"""Share of the classes that a linear classifier finds in what a network learned without them."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,9 +13,19 @@ from sklearn.svm import LinearSVC
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_max_pool2d
 
-from lightning_gans.callbacks.scorer import Scored, Scorer
-from lightning_gans.callbacks.training_images import Encode, features_of, is_among
-from lightning_gans.datamodules import TensorDataModule, TensorImages
+from lightning_gans.callbacks.drawn import reason
+from lightning_gans.callbacks.scores.scorer import Scored, Scorer
+from lightning_gans.callbacks.scores.training_images import (
+    Encode,
+    data_module,
+    features_of,
+    is_among,
+    labels_of,
+    names_of,
+)
+from lightning_gans.datamodules import TensorImages
+from lightning_gans.mechanics.hooks import outputs
+from lightning_gans.mechanics.players import Batch
 
 GRID = 4  # rows and columns that are left of a map
 HELD_OUT = 5  # of images that are trained on and evaluated on, each so many-th is only tested on
@@ -25,19 +35,19 @@ class LinearProbe(Scorer):
     """Scores features at a test by the accuracy of a linear classifier on them.
 
     Logs `linear_probe_<space>` for each space: an L2-SVM (squared hinge loss, one class against the rest) learns the
-    labels of the data module's training images from standardised features, and is tested on its evaluation images.
+    labels of the data module's training images from standardized features, and is tested on its evaluation images.
     Where these are the same images, each fifth is kept for the test. Images with label -1 have none.
 
-    The space `discriminator` is that of DCGAN (Radford et al., 2016, https://arxiv.org/abs/1511.06434, section 5.1):
-    what all convolutions of the discriminator return, but for one that makes its logits, each map max-pooled to 4 x 4,
-    all in one vector; or what linear layers return, where there is no hidden convolution. It has its last weights, in
-    eval mode.
-    Other spaces are methods of the module, such as `features` of a `BiGAN` for its encoder's last hidden layer.
+    The space `discriminator` is the one of DCGAN (Radford et al., 2016, https://arxiv.org/abs/1511.06434, section 5.1):
+    the maps of all convolutions of the discriminator but the one that makes its logits, each max-pooled to 4 x 4, in
+    one vector; or the results of its linear layers, where there is no hidden convolution. It has its last weights, in
+    eval mode, and must not be told the class of an image.
+    Other spaces are methods of the variant, such as `features` of a `BiGAN` for its encoder's last hidden layer.
 
     Args:
-        spaces: `discriminator`, or methods of the module that map images (b, c, h, w) to features (b, k).
+        spaces: `discriminator`, or methods of the variant that map images (b, c, h, w) to features (b, k).
         num_labels: Labels to learn from, the first of each class in equal numbers; null takes all. The paper has 1000.
-        svm_c: C of the classifier: a smaller one keeps its weights smaller. The default is for standardised features.
+        svm_c: C of the classifier: a smaller one keeps its weights smaller. The default is for standardized features.
     """
 
     stages = ("test",)
@@ -46,7 +56,7 @@ class LinearProbe(Scorer):
         self, spaces: Sequence[str] = ("discriminator",), num_labels: int | None = None, svm_c: float = 1e-3
     ) -> None:
         if not spaces:
-            raise ValueError("`spaces` must name `discriminator` or a method of the module, got none.")
+            raise ValueError("`spaces` must name `discriminator` or a method of the variant, got none.")
         if num_labels is not None and num_labels < 2:
             raise ValueError(f"`num_labels` must be at least 2, got {num_labels}.")
         if svm_c <= 0:
@@ -56,18 +66,24 @@ class LinearProbe(Scorer):
         self.svm_c = svm_c
 
     def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
-        data = getattr(trainer, "datamodule", None)
-        if not isinstance(data, TensorDataModule):
-            raise ValueError(f"`LinearProbe` needs a TensorDataModule, got {type(data).__name__}.")
+        super().setup(trainer, pl_module, stage)
+        pl_module.require("LinearProbe", *("discriminate" if s == "discriminator" else s for s in self.spaces))
+        data = data_module("LinearProbe", trainer)
+        for images in (data.training, data.evaluation):
+            if not isinstance(images, TensorImages):
+                raise ValueError(f"`LinearProbe` needs labelled images in memory, got {type(images).__name__}.")
+            labels_of("LinearProbe", images)
+        pair = [item.to(pl_module.device) for item in data.training[torch.arange(2)]]
         for space in self.spaces:
             try:
-                encoder(pl_module, space)(data.training[torch.arange(2)][0].to(pl_module.device))
-            except Exception as error:  # whatever a network says to what it is not made for
+                encoder(pl_module, space)(pair)
+            except Exception as error:  # whatever a network says to an input that it is not made for
                 raise ValueError(
-                    f"`spaces` must be methods of {type(pl_module).__name__} that map images to features, or "
-                    f"`discriminator` where it judges images alone, and {space} is neither: {error}"
+                    f"`spaces` of `LinearProbe` must be methods of {type(pl_module).__name__} that map images to "
+                    f"features, or `discriminator` where it judges images alone, and {space} is neither: "
+                    f"{reason(error)}"
                 ) from error
-        self._split = split(data.training, data.evaluation)
+        self._split = split(data.training, data.evaluation, pl_module.real)
         self._chosen = few_of_each(self._split[0].label, self.num_labels)
 
     def score(self, stage: str, trainer: Any, pl_module: Any) -> Scored:
@@ -94,36 +110,26 @@ class LinearProbe(Scorer):
 
 
 def encoder(module: Any, space: str) -> Encode:
-    """Maps images to features, in eval mode."""
-    if space != "discriminator":
-        return getattr(module, space)
-
-    def encode(image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k"]:
-        with module.evaluating(), hidden_layers(module.discriminator) as outputs:
-            module.discriminator(image)
-            maps = [output for output in outputs[:-1] if output.ndim == 4]
-            pooled = [adaptive_max_pool2d(m, (min(GRID, m.shape[2]), min(GRID, m.shape[3]))) for m in maps]
-            return torch.cat([layer.flatten(1) for layer in pooled or outputs[:-1]], dim=1)
-
-    return encode
+    """Returns a map of batches to features of their real images, in eval mode."""
+    if space == "discriminator":
+        return partial(hidden_features, module)
+    return lambda batch: getattr(module, space)(module.real(batch))
 
 
-@contextmanager
-def hidden_layers(network: nn.Module) -> Iterator[list[Tensor]]:
-    """Notes what convolutions and linear layers return, in the order in which they are called."""
-    outputs: list[Tensor] = []
-    layers = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
-    handles = [layer.register_forward_hook(lambda layer, inputs, output: outputs.append(output)) for layer in layers]
-    try:
-        yield outputs
-    finally:
-        for handle in handles:
-            handle.remove()
+def hidden_features(module: Any, batch: Batch) -> Float[Tensor, "b k"]:
+    """Returns the results of the discriminator's hidden layers for the real images of a batch, and nothing beside."""
+    image = module.real(batch)
+    layers = [layer for layer in module.discriminator.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
+    with module.evaluating(), outputs(*layers) as results:
+        module.discriminate(image, (image,))
+    maps = [result for result in results[:-1] if result.ndim == 4]
+    pooled = [adaptive_max_pool2d(m, (min(GRID, m.shape[2]), min(GRID, m.shape[3]))) for m in maps]
+    return torch.cat([layer.flatten(1) for layer in pooled or results[:-1]], dim=1)
 
 
-def split(training: TensorImages, evaluation: TensorImages) -> tuple[TensorImages, TensorImages]:
-    """What to learn from and what to test on: the same images are cut in two, by their places."""
-    if is_among(evaluation.image, training.image).double().mean() > 0.5:
+def split(training: TensorImages, evaluation: TensorImages, real: Encode) -> tuple[TensorImages, TensorImages]:
+    """Returns the images to learn from and those to test on: the same images are cut in two, by their places."""
+    if is_among(names_of(evaluation, real), names_of(training, real)).double().mean() > 0.5:
         test = torch.arange(len(evaluation)) % HELD_OUT == HELD_OUT - 1
         left, kept = (TensorImages(evaluation.image[part], evaluation.label[part]) for part in (~test, test))
         return left, kept
@@ -131,7 +137,7 @@ def split(training: TensorImages, evaluation: TensorImages) -> tuple[TensorImage
 
 
 def few_of_each(label: Int64[Tensor, " n"], num_labels: int | None) -> Int64[Tensor, " k"]:
-    """Which images to learn from: all that have a label, or the first of each class in equal numbers."""
+    """Returns the places of images to learn from: all with a label, or the first of each class in equal numbers."""
     known = (label >= 0).nonzero().flatten()
     classes = label[known].unique()
     if len(classes) < 2:

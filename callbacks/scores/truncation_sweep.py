@@ -1,7 +1,7 @@
 """Quality against diversity, by how far latents may lie from their mean."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,15 @@ from lightning import Trainer
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from lightning_gans.adversarial import as_batch
-from lightning_gans.callbacks.metrics import RealFeatures
-from lightning_gans.callbacks.sample_grid import near_square_grid, to_uint8
-from lightning_gans.callbacks.score_card import gather_rows, results_folder
-from lightning_gans.callbacks.scorer import Scored, Scorer
+from lightning_gans.callbacks.drawn import fake_images, looking
+from lightning_gans.callbacks.pictures import near_square_grid, to_uint8
+from lightning_gans.callbacks.run_folder import results_folder, writes
+from lightning_gans.callbacks.scores.real_features import RealFeatures
+from lightning_gans.callbacks.scores.scorer import Scored, Scorer
+from lightning_gans.callbacks.words import words
 from lightning_gans.mechanics.files import cache_folder
+from lightning_gans.mechanics.players import Batch
+from lightning_gans.mechanics.processes import gather_objects, gather_rows
 from lightning_gans.mechanics.randomness import global_seed, mix
 from lightning_gans.metrics.features import Network, extract, feature_network
 from lightning_gans.metrics.float64 import as_float64
@@ -26,6 +29,10 @@ from lightning_gans.metrics.scores import SCORES, Features, compute_scores
 MEASURES = ("fid", "inception_score", "precision_recall", "density_coverage")
 MANY = 100  # classes; of more no confidence is told one by one
 STATISTICS = ("brightness", "contrast", "sharpness")
+CHANGES = (*STATISTICS, "confidence", "within_class_diversity")
+"""Numbers whose change with the threshold is drawn."""
+QUALITY_DIVERSITY = (("inception_score", "fid"), ("recall", "precision"), ("coverage", "density"))
+"""Pairs of a curve, x and y; without a classifier `recall` takes the place of `inception_score`."""
 
 
 class TruncationSweep(Scorer):
@@ -50,6 +57,7 @@ class TruncationSweep(Scorer):
     """
 
     stages = ("test",)
+    needs = ("generate",)
 
     def __init__(
         self,
@@ -68,32 +76,37 @@ class TruncationSweep(Scorer):
         self.cache = cache
 
     def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
+        super().setup(trainer, pl_module, stage)
         self.network.to(trainer.strategy.root_device)
         self.real = RealFeatures(self.network, cache_folder(self.cache))
+
+    def check(self, pl_module: Any, outputs: Any, batch: Batch) -> None:
+        fake_images("TruncationSweep", pl_module, outputs)
 
     def begin(self, stage: str, trainer: Any, pl_module: Any) -> None:
         self._parts: list[dict[str, list[Tensor]]] = [{} for _ in self.thresholds]
         self._grids: list[Tensor] = []
-        self.real.begin(stage, trainer)
+        self.real.begin(stage, trainer, pl_module)
 
-    def add(self, stage: str, trainer: Any, pl_module: Any, outputs: Any, batch: Any, index: int) -> None:
+    def add(self, stage: str, trainer: Any, pl_module: Any, outputs: Any, batch: Batch, index: int) -> None:
         first: Tensor | None = None
         for threshold, kept in zip(self.thresholds, self._parts, strict=True):
             with pl_module.truncated(threshold):
-                fake = pl_module.draw(as_batch(batch), mix(global_seed(), index))["fake"]
+                fake = pl_module.draw(batch, mix(global_seed(), index))["fake"]
             if threshold == self.thresholds[-1] and first is not None and torch.equal(fake, first):
                 raise ValueError(
                     f"`TruncationSweep` needs samples of normal latents, and those of {type(pl_module).__name__} are "
                     "the same at every threshold: leave it out."
                 )
             first = fake if first is None else first
-            features, logits = extract(self.network, fake)
+            with looking("TruncationSweep", self.network):
+                features, logits = extract(self.network, fake)
             parts = {"features": features, **image_statistics(fake)} | ({} if logits is None else {"logits": logits})
             for name, part in parts.items():
                 kept.setdefault(name, []).append(part)
             if index == 0:
                 self._grids.append(near_square_grid(to_uint8(fake[: self.num_images])))
-        self.real.add(stage, batch)
+        self.real.add(stage, pl_module, batch)
 
     def score(self, stage: str, trainer: Any, pl_module: Any) -> Scored:
         real = self.real.all(stage, trainer)
@@ -102,7 +115,8 @@ class TruncationSweep(Scorer):
             row: measures(real, gathered[row])
             for row in range(trainer.global_rank, len(self.thresholds), trainer.world_size)
         }
-        self.rows = [{"threshold": t} | row for t, row in zip(self.thresholds, shared(own, trainer), strict=True)]
+        found = {row: values for part in gather_objects(own, trainer) for row, values in part.items()}
+        self.rows = [{"threshold": threshold} | found[row] for row, threshold in enumerate(self.thresholds)]
         best = min(self.rows, key=lambda row: row["fid"])
         scores = {"truncated_fid": best["fid"], "truncated_fid_threshold": best["threshold"]}
         if "inception_score" in best:
@@ -116,26 +130,16 @@ class TruncationSweep(Scorer):
 
     def record(self, stage: str, trainer: Any, pl_module: Any) -> None:
         super().record(stage, trainer, pl_module)
-        folder = results_folder(trainer)  # a broadcast: on every process
-        if trainer.is_global_zero and not trainer.fast_dev_run:
+        folder = results_folder(trainer)
+        if writes(trainer):
             assert self._entry is not None
             write_table(folder / "truncation.csv", self.rows, self._entry["protocol"])
             draw_curves(folder / "truncation.png", self.rows)
             draw_grids(folder / "truncation_samples.png", self.thresholds, self._grids)
 
 
-def shared(own: dict[int, dict[str, float]], trainer: Any) -> list[dict[str, float]]:
-    """The rows that all processes made, in order."""
-    everyone = [own]
-    if trainer.world_size > 1:
-        everyone = [{} for _ in range(trainer.world_size)]
-        torch.distributed.all_gather_object(everyone, own)
-    rows = {index: row for part in everyone for index, row in part.items()}
-    return [rows[index] for index in sorted(rows)]
-
-
 def measures(real: Features, fake: dict[str, Tensor]) -> dict[str, float]:
-    """All that is said of the samples of one threshold."""
+    """Returns all numbers of the samples of one threshold."""
     samples = Features(fake["features"], fake.get("logits"))
     scores = compute_scores([name for name in MEASURES if SCORES[name].possible(real, samples)], real, samples)
     if samples.logits is not None:
@@ -149,7 +153,7 @@ def measures(real: Features, fake: dict[str, Tensor]) -> dict[str, float]:
 
 
 def write_table(path: Path, rows: list[dict[str, float]], protocol: dict[str, Any]) -> None:
-    """The rows as comma-separated values, below the protocol in lines that begin with #."""
+    """Writes the rows as comma-separated values, below the protocol in lines that begin with #."""
     with path.open("w", newline="") as file:
         file.writelines(f"# {name}: {fact}\n" for name, fact in protocol.items())
         writer = csv.DictWriter(file, list(rows[0]))
@@ -157,14 +161,20 @@ def write_table(path: Path, rows: list[dict[str, float]], protocol: dict[str, An
         writer.writerows(rows)
 
 
+def curves_of(rows: list[dict[str, float]]) -> Iterator[tuple[str, str]]:
+    """Yields the names of the numbers along both axes of each curve that these rows allow."""
+    for x, y in QUALITY_DIVERSITY:
+        x = x if x in rows[0] else "recall"
+        if x in rows[0] and y in rows[0]:
+            yield x, y
+
+
 def draw_curves(path: Path, rows: list[dict[str, float]]) -> None:
-    """Quality against diversity, and how the images change, over thresholds."""
+    """Draws quality against diversity, and how the images change, over thresholds."""
     threshold = [row["threshold"] for row in rows]
     figure = Figure(figsize=(11, 8), layout="constrained")
     panels = figure.subplots(2, 2).flatten()
-    pairs = [("inception_score", "fid"), ("recall", "precision"), ("coverage", "density")]
-    for panel, (x, y) in zip(panels, pairs, strict=False):
-        x = x if x in rows[0] else "recall"
+    for panel, (x, y) in zip(panels, curves_of(rows), strict=False):
         values = [row[x] for row in rows], [row[y] for row in rows]
         panel.plot(*values, "o-", color="tab:blue", markersize=4)
         reach = max(values[0]) - min(values[0]) or 1, max(values[1]) - min(values[1]) or 1
@@ -176,7 +186,7 @@ def draw_curves(path: Path, rows: list[dict[str, float]]) -> None:
             named.append(place)
             panel.annotate(f"{step:g}", place, xytext=(4, 4), textcoords="offset points", fontsize=8)
         panel.set(xlabel=words(x), ylabel=words(y), title=f"{words(y)} against {words(x)}, by threshold")
-    for name in (*STATISTICS, "confidence", "within_class_diversity"):
+    for name in CHANGES:
         if name in rows[0] and rows[-1][name]:
             panels[3].plot(threshold, [row[name] / rows[-1][name] for row in rows], ".-", label=words(name))
     panels[3].set(xlabel="threshold", title=f"Relative to the samples at {threshold[-1]:g}")
@@ -188,15 +198,10 @@ def draw_curves(path: Path, rows: list[dict[str, float]]) -> None:
 
 
 def draw_grids(path: Path, thresholds: list[float], grids: list[UInt8[Tensor, "3 height width"]]) -> None:
-    """The samples of each threshold under its name, side by side."""
+    """Draws the samples of each threshold under its name, side by side."""
     figure = Figure(figsize=(2 * len(grids), 2.3), layout="constrained")
     for panel, threshold, grid in zip(figure.subplots(1, len(grids)), thresholds, grids, strict=True):
         panel.imshow(grid.permute(1, 2, 0).numpy(), interpolation="nearest")
         panel.set_title(f"{threshold:g}", fontsize=10)
         panel.set_axis_off()
     figure.savefig(path, dpi=110)
-
-
-def words(name: str) -> str:
-    """A score's name for people."""
-    return {"fid": "FID"}.get(name, name.replace("_", " ").capitalize())

@@ -1,4 +1,4 @@
-"""Sums of latents that carry over what an image looks like."""
+"""Sums of latents, whose images have what the terms have."""
 
 import math
 from collections.abc import Callable
@@ -11,11 +11,13 @@ from lightning import Trainer
 from PIL import Image
 from torch import Tensor
 
-from lightning_gans.adversarial import Batch
-from lightning_gans.callbacks.first_batch import FirstBatchScorer, check_latents, dealt, latents, rows_of, save_picture
-from lightning_gans.callbacks.pictures import across, down, mosaic, words
-from lightning_gans.callbacks.score_card import gather_rows
-from lightning_gans.callbacks.scorer import Scored
+from lightning_gans.callbacks.drawn import looking
+from lightning_gans.callbacks.looks.first_batch import CHUNK, FirstBatchScorer, images_of, latents, rows_of
+from lightning_gans.callbacks.pictures import across, caption, down, mosaic
+from lightning_gans.callbacks.run_folder import save_picture
+from lightning_gans.callbacks.scores.scorer import Scored
+from lightning_gans.mechanics.players import Batch
+from lightning_gans.mechanics.processes import dealt, gather_rows
 from lightning_gans.mechanics.randomness import global_seed, mix, seeded
 from lightning_gans.metrics.features import Network, extract, feature_network, fingerprint
 from lightning_gans.metrics.strokes import measure
@@ -25,7 +27,7 @@ Attribute = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Group:
-    """Which samples make a mean latent.
+    """Samples that make a mean latent.
 
     Args:
         label: Their class, by the classifier; null takes all classes.
@@ -51,7 +53,7 @@ class Group:
     def pick(
         self, classes: Int64[Tensor, " n"], values: Float[Tensor, " n"], count: int, name: str
     ) -> Int64[Tensor, " count"]:
-        """The samples of the group, of which `classes` has -1 where the classifier is not sure."""
+        """Returns the places of the group's samples; `classes` has -1 where the classifier is not sure."""
         chosen = torch.arange(len(classes)) if self.label is None else (classes == self.label).nonzero().flatten()
         if len(chosen) < count:
             raise ValueError(
@@ -69,20 +71,20 @@ class Group:
 class LatentArithmetic(FirstBatchScorer):
     """Adds and subtracts mean latents at a test (Radford et al., 2016, https://arxiv.org/abs/1511.06434).
 
-    Section 6.3.2: the mean latent of group a, less that of b, plus that of c is to look like c with what a has and b
-    has not: slanted ones - upright ones + upright sevens are slanted sevens, unless other groups are given. The picture
-    is `samples/arithmetic.png` in the run's folder: examples of each group above the image of their mean, and the sum
-    with 8 others around it. A variant that is told labels draws all samples with that of the first image, so its groups
-    can differ by attribute alone.
+    Section 6.3.2: the mean latent of group a, less the one of b, plus the one of c, is to look like c with what a has
+    and b has not: slanted ones - upright ones + upright sevens are slanted sevens, unless other groups are given. The
+    picture is `samples/arithmetic.png` in the run's folder: examples of each group above the image of their mean, and
+    the sum with 8 others around it. A conditional variant draws all samples with the condition of the first image, so
+    its groups can differ by attribute alone.
 
     Logs `arithmetic_share`, the share of images around the sum that are surely of the class asked for; and, where a has
     an attribute, `arithmetic_shift`: its mean there less its mean around the mean latent of c.
 
     Args:
-        a: What is added.
-        b: What is subtracted.
-        c: What it is added to.
-        asked: Class of the results; null takes that of c.
+        a: Group whose mean is added.
+        b: Group whose mean is subtracted.
+        c: Group to whose mean it is added.
+        asked: Class of the results; null takes the one of c.
         classifier: `digits`, or a module that returns logits or has `features_and_logits(image)`.
         confidence: Probability from which on the classifier is sure.
         num_samples: Samples to pick from.
@@ -90,6 +92,8 @@ class LatentArithmetic(FirstBatchScorer):
         num_results: Latents around the sum that are scored.
         noise: Places of these latents lie this far from the sum at most, uniformly.
     """
+
+    needs = ("generate",)
 
     def __init__(
         self,
@@ -115,7 +119,7 @@ class LatentArithmetic(FirstBatchScorer):
         if num_samples < num_mean:
             raise ValueError(f"`num_samples` must be at least `num_mean`, got {num_samples} and {num_mean}.")
         for group in (a, b, c):
-            _ = group.function  # refuses a name that is none
+            _ = group.function  # refuses a name that stands for none
         self.groups = {"a": a, "b": b, "c": c}
         self.asked = expected
         self.classifier = feature_network(classifier)
@@ -128,11 +132,11 @@ class LatentArithmetic(FirstBatchScorer):
         self.noise = noise
 
     def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
+        super().setup(trainer, pl_module, stage)
         self.classifier.to(trainer.strategy.root_device)
 
     def score(self, stage: str, trainer: Any, pl_module: Any) -> Scored:
         batch = self.first_batch(trainer)
-        check_latents("LatentArithmetic", pl_module, batch)
         seed = mix(global_seed(), 4)
         latent = latents(pl_module, self.num_samples, mix(seed, 1))
         drawn = self._look(trainer, pl_module, batch, latent, seed)
@@ -152,11 +156,11 @@ class LatentArithmetic(FirstBatchScorer):
 
         def column(text: str, rows: Tensor, mean: Tensor) -> Image.Image:
             pictures = [mosaic(draw(pl_module, batch, part, seed), math.isqrt(len(part))) for part in (rows, mean)]
-            return down([words(text, 14), *pictures])
+            return down([caption(text, 14), *pictures])
 
         parts = []
         for name, sign in zip(self.groups, "\u2212+=", strict=True):
-            parts += [column(str(self.groups[name]), members[name][:9], means[name]), words(sign, 32)]
+            parts += [column(str(self.groups[name]), members[name][:9], means[name]), caption(sign, 32)]
         nine = torch.cat([around[:4], torch.zeros_like(around[:1]), around[4:8]]) + total
         save_picture(across([*parts, column("a \u2212 b + c", nine, total)]), "arithmetic", trainer)
         return scores, {
@@ -172,11 +176,12 @@ class LatentArithmetic(FirstBatchScorer):
     def _look(
         self, trainer: Any, module: Any, batch: Batch, latent: Float[Tensor, "n z"], seed: int
     ) -> Float[Tensor, "n 4"]:
-        """Class, -1 where the classifier is not sure, and the attribute of each group; processes share the work."""
+        """Returns class, -1 where the classifier is not sure, and each group's attribute; processes share the work."""
         seen = [torch.empty(0, 5, device=module.device)]
-        for index in dealt(len(latent), trainer):
+        for index in dealt(len(latent), CHUNK, trainer):
             image = draw(module, batch, latent[index.to(latent.device)], mix(seed, int(index[0])))
-            first, logits = extract(self.classifier, image)
+            with looking("LatentArithmetic", self.classifier):
+                first, logits = extract(self.classifier, image)
             sure, digit = (first if logits is None else logits).softmax(1).max(1)
             columns = [index.to(image.device), torch.where(sure >= self.confidence, digit, -1)]
             for group in self.groups.values():
@@ -187,6 +192,5 @@ class LatentArithmetic(FirstBatchScorer):
 
 
 def draw(module: Any, batch: Batch, latent: Float[Tensor, "b z"], seed: int) -> Float[Tensor, "b c h w"]:
-    """Images of latents, with all else of the first row of the batch."""
-    rows = rows_of(batch, torch.zeros(len(latent), dtype=torch.long))
-    return module.draw(rows, seed, latent=latent)["fake"].float()
+    """Returns the images of latents, with all else of the first row of the batch."""
+    return images_of(module, rows_of(batch, torch.zeros(len(latent), dtype=torch.long)), seed, latent)

@@ -3,7 +3,6 @@
 import base64
 import json
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from io import BytesIO
@@ -11,7 +10,8 @@ from pathlib import Path
 
 from PIL import Image
 
-Number = float | int
+from lightning_gans.callbacks.words import Number
+
 Point = Sequence[Number | str]
 """x, y, and then a spread of y or a name."""
 
@@ -20,19 +20,8 @@ READABLE = 500  # pixels that a picture is wide, about
 LARGE = 1024  # pixels that a compressed picture is wide and high at most
 
 
-def words(name: str) -> str:
-    """A number's name for people."""
-    text = re.sub(r"\b[fk]id\b", lambda short: short[0].upper(), name.replace("_", " "))
-    return text[:1].upper() + text[1:]
-
-
-def number(value: Number) -> str:
-    """A number for people: four digits, and no exponent where whole digits do."""
-    return f"{value:,.0f}" if 1e4 <= abs(value) < 1e15 else f"{value:.4g}"
-
-
 def thinned(points: list[Point]) -> list[Point]:
-    """The points, or of many the lowest and the highest of each stretch, in their order."""
+    """Returns the points, or of many the lowest and the highest of each stretch, in their order."""
     if len(points) <= MOST_POINTS:
         return points
     size = math.ceil(2 * len(points) / MOST_POINTS)
@@ -46,12 +35,12 @@ def finite(points: list[Point]) -> list[Point]:
 
 
 def tidy(point: Point) -> list[Number | str]:
-    """A point to five digits."""
+    """Returns a point to five digits."""
     return [part if isinstance(part, str) else float(f"{part:.5g}") for part in point]
 
 
 def chart(title: str, lines: Mapping[str, list[Point]], x: str, note: str = "", dots: bool = False) -> str:
-    """A figure that the page's script draws: lines by name over `x`, perhaps with dots; empty without a point."""
+    """Returns a figure that the page's script draws: lines by name over `x`; empty without a point."""
     curves = [{"name": name, "points": [tidy(p) for p in thinned(finite(line))]} for name, line in lines.items()]
     curves = [curve for curve in curves if curve["points"]]
     if not curves:
@@ -61,13 +50,13 @@ def chart(title: str, lines: Mapping[str, list[Point]], x: str, note: str = "", 
 
 
 def charts(figures: Iterable[str]) -> str:
-    """Charts beside each other, as many as there is room for."""
+    """Returns charts beside each other, as many as there is room for."""
     html = "".join(figures)
     return f'<div class="charts">{html}</div>' if html else ""
 
 
 def picture(path: Path, compress: bool = False, attributes: str = "") -> str:
-    """An image within the page; a small one is enlarged, each pixel a square."""
+    """Returns an image within the page; a small one is enlarged, each pixel a square."""
     data, kind = path.read_bytes(), "png"
     with Image.open(path) as image:
         width, height = image.size
@@ -93,7 +82,7 @@ def caption(title: str, note: str = "") -> str:
 
 
 def table(rows: Iterable[Sequence[str]], head: Sequence[str] = (), kind: str = "facts") -> str:
-    """Rows of cells; without a head, the first cell of each is a name."""
+    """Returns rows of cells; without a head, the first cell of each is a name."""
     body = ""
     for row in rows:
         tags = ["td" if head or i else "th" for i in range(len(row))]

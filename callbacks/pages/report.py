@@ -15,31 +15,25 @@ import numpy as np
 import yaml
 from lightning import Callback, Trainer
 
-from lightning_gans.callbacks.page import Number, Point, chart, charts, figure, fold, number, picture, table, words
-from lightning_gans.callbacks.score_card import Entry, results_folder
+from lightning_gans.callbacks.pages.page import Point, chart, charts, figure, fold, picture, table
+from lightning_gans.callbacks.run_folder import results_folder, writes
+from lightning_gans.callbacks.scores.score_card import Entry
+from lightning_gans.callbacks.scores.truncation_sweep import CHANGES, curves_of
+from lightning_gans.callbacks.words import Number, number, said, words
+from lightning_gans.mechanics.files import atomic_write
+from lightning_gans.metrics.health import WATCHED
 
 MOST_GRIDS = 30  # of a kind
 MOST_BYTES = 2_000_000  # of pictures as they lie; more of them are compressed
-QUALITY_DIVERSITY = (("inception_score", "fid"), ("recall", "precision"), ("coverage", "density"))
-STATISTICS = ("brightness", "contrast", "sharpness", "confidence", "within_class_diversity")
-HEALTH = {
-    "diversity": "distance between samples, as a share of that between real images",
-    "classes": "effective number of classes drawn, as a share of the real images'",
-    "swing": "share of samples that change class from look to look",
-    "right": "share of images that the discriminator is right on",
-    "sure": "share of images that it is right on and saturated",
-    "gradient": "norm of each player's gradient before it is clipped",
-    "memorised": "how far held-out images lie from training images towards samples, to the discriminator",
-    "staleness": "of the worst batch norm's running statistics, in standard deviations",
-}
 
 
 class Report(Callback):
     """Writes `report.html` in the run's folder when `fit` or `test` ends: one file that opens without a network.
 
-    It shows what the other callbacks and `CSVLogger` left in the folder: grids of samples with a slider, losses, scores
-    and their protocols, the truncation curve, what `TrainingHealth` saw, the recipe. What is missing is left out; of
-    many or large pictures there are fewer, compressed. A test renews the report of the run that its checkpoint is of.
+    It shows all that the other callbacks and `CSVLogger` left in the folder: grids of samples with a slider, losses,
+    scores and their protocols, the truncation curve, numbers and warnings of `TrainingHealth`, the recipe. A section
+    without data is left out; of many or large pictures there are fewer, compressed. A test renews the report of the run
+    that its checkpoint is of.
     For a run that was cut short, `write_report(Path(folder))` makes it.
     """
 
@@ -50,15 +44,15 @@ class Report(Callback):
         self._write(trainer)
 
     def _write(self, trainer: Any) -> None:
-        folder = results_folder(trainer)  # a broadcast: on every process
-        if trainer.is_global_zero and not trainer.fast_dev_run:
+        folder = results_folder(trainer)
+        if writes(trainer):
             for logger in trainer.loggers:
-                logger.save()  # else what came last is still in memory
+                logger.save()  # otherwise its last lines are still in memory
             write_report(folder)
 
 
 def write_report(folder: Path) -> Path:
-    """Makes `report.html` of what lies in a run's folder, and returns its path."""
+    """Writes `report.html` of the files in a run's folder, and returns its path."""
     scores = folder / "metrics.json"
     entries = json.loads(scores.read_text()) if scores.exists() else []
     groups = grouped(folder / "metrics.csv", {"step", "kimg", "epoch"}.union(*(entry["scores"] for entry in entries)))
@@ -84,14 +78,14 @@ def write_report(folder: Path) -> Path:
         "foot": f"lightning-gans {version('lightning-gans')}, {datetime.now():%Y-%m-%d %H:%M}",
     }
     template = Path(__file__).with_name("report.html").read_text(encoding="utf-8")
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / "report.html"
-    path.write_text(re.sub("<!-- (title|facts|nav|body|foot) -->", lambda name: parts[name[1]], template), "utf-8")
+    with atomic_write(path) as file:
+        file.write(re.sub("<!-- (title|facts|nav|body|foot) -->", lambda name: parts[name[1]], template).encode())
     return path
 
 
 def facts(config: Path, entries: list[Entry]) -> list[str]:
-    """What the run was of, and how long."""
+    """Returns the names of the run's parts, and its length."""
     recipe = yaml.safe_load(config.read_text()) if config.exists() else {}
     model = recipe.get("model") or {}
     networks = [(model.get("init_args") or {}).get(name) for name in ("objective", "generator", "discriminator")]
@@ -101,18 +95,19 @@ def facts(config: Path, entries: list[Entry]) -> list[str]:
 
 
 def heading(entry: Entry) -> str:
+    """Returns scorer, stage and time of an entry."""
     return f"{entry.get('scorer', 'Scores')}, {entry['stage']} at {number(entry['kimg'])} thousand images"
 
 
 def with_spread(scores: Mapping[str, Number]) -> list[tuple[str, Number, Number]]:
-    """Name, value and standard deviation, 0 if none is known, of each score."""
+    """Returns name, value and standard deviation, 0 if none is known, of each score."""
     finite = {name: score for name, score in scores.items() if math.isfinite(score)}
     values = [name for name in scores if not (name.endswith("_std") and name.removesuffix("_std") in scores)]
     return [(name, scores[name], finite.get(f"{name}_std", 0.0)) for name in values]
 
 
 def key_figures(entries: list[Entry]) -> str:
-    """The last scores of each scorer."""
+    """Returns the last scores of each scorer."""
     parts = []
     for entry in {entry.get("scorer"): entry for entry in entries}.values():
         parts.append(f'<p class="source">{escape(heading(entry))}</p><dl class="figures">')
@@ -124,7 +119,7 @@ def key_figures(entries: list[Entry]) -> str:
 
 
 def score_charts(entries: list[Entry]) -> str:
-    """The scores that were taken at several times."""
+    """Returns charts of the scores that were taken at several times."""
     scores: dict[tuple[str, str], dict[str, list[Point]]] = {}
     for entry in sorted(entries, key=lambda entry: entry["kimg"]):
         for name, value, spread in with_spread(entry["scores"]):
@@ -138,17 +133,14 @@ def score_charts(entries: list[Entry]) -> str:
 
 
 def protocol(entry: Entry) -> str:
-    """An entry's scores to their last digit, and how they were taken."""
+    """Returns an entry's scores to their last digit, and how they were taken."""
     rows = [(name, repr(score)) for name, score in entry["scores"].items()]
-    for name, fact in entry.get("protocol", {}).items():
-        if isinstance(fact, dict):
-            fact = ", ".join(f"{key} {value}" for key, value in fact.items())
-        rows.append((name.replace("_", " "), str(fact)))
+    rows += [(name.replace("_", " "), said(fact)) for name, fact in entry.get("protocol", {}).items()]
     return fold(heading(entry), table(rows))
 
 
 def read_table(path: Path) -> list[dict[str, str]]:
-    """The rows of comma-separated values below lines that begin with #; none of a missing file."""
+    """Returns the rows of comma-separated values below lines that begin with #; none of a missing file."""
     if not path.exists():
         return []
     with path.open(newline="") as file:
@@ -156,7 +148,7 @@ def read_table(path: Path) -> list[dict[str, str]]:
 
 
 def grouped(path: Path, known: set[str]) -> dict[str, str]:
-    """A chart for each group of numbers that `CSVLogger` wrote, such as the terms of a player's loss.
+    """Returns a chart for each group of numbers that `CSVLogger` wrote, such as the terms of a player's loss.
 
     Args:
         path: Of `metrics.csv`.
@@ -173,15 +165,24 @@ def grouped(path: Path, known: set[str]) -> dict[str, str]:
                 topic, group, line = re.fullmatch("(health/)?([^/]*)/?(.*)", name).groups("")  # type: ignore[union-attr]
                 groups.setdefault(topic + group, {}).setdefault(line or group, []).append((x, float(cell)))
     axis = "thousand images" if clock else "step"
+    constant = {
+        name for name, lines in groups.items() if len({rate for line in lines.values() for _, rate in line}) < 2
+    }
     return {
-        name: chart(words(name.removeprefix("health/")), lines, axis, HEALTH.get(name.removeprefix("health/"), ""))
+        name: chart(words(name.removeprefix("health/")), lines, axis, note_of(name))
         for name, lines in sorted(groups.items())
-        if not name.endswith("_lr") or len({rate for line in lines.values() for _, rate in line}) > 1
+        if not (name.endswith("_lr") and name in constant)
     }
 
 
+def note_of(group: str) -> str:
+    """Returns the meaning of a group of numbers, where it is one of `TrainingHealth`."""
+    watched = WATCHED.get(group.removeprefix("health/"))
+    return watched.note if watched else ""
+
+
 def samples(folder: Path) -> str:
-    """Grids over time under one slider beside the real images, and below them pictures of other kinds."""
+    """Returns grids over time under one slider beside the real images, and below them pictures of other kinds."""
     dated: dict[str, dict[float, Path]] = {}
     still = []
     for path in sorted(folder.glob("*.png")):
@@ -210,24 +211,23 @@ def samples(folder: Path) -> str:
 
 
 def evenly(frames: dict[float, Path]) -> dict[float, Path]:
-    """At most `MOST_GRIDS` of them in order, the first and the last among them."""
+    """Returns at most `MOST_GRIDS` of the frames in order, the first and the last among them."""
     times = sorted(frames)
     chosen = np.linspace(0, len(times) - 1, min(len(times), MOST_GRIDS)).round().astype(int)
     return {times[index]: frames[times[index]] for index in chosen}
 
 
 def truncation(folder: Path) -> str:
-    """Quality against diversity by threshold, how the images change with it, and samples."""
+    """Returns quality against diversity by threshold, how the images change with it, and samples."""
     rows = [{name: float(value) for name, value in row.items()} for row in read_table(folder / "truncation.csv")]
     drawn, numbers = [], ""
     if rows:
-        for x, y in QUALITY_DIVERSITY:
-            x = x if x in rows[0] else "recall"
-            points: list[Point] = [(row[x], row[y], number(row["threshold"])) for row in rows if x in row and y in row]
+        for x, y in curves_of(rows):
+            points: list[Point] = [(row[x], row[y], number(row["threshold"])) for row in rows]
             drawn.append(chart(words(y), {"": points}, words(x), "by threshold", dots=True))
         lines: dict[str, list[Point]] = {
             name: [(row["threshold"], row[name] / rows[-1][name]) for row in rows]
-            for name in STATISTICS
+            for name in CHANGES
             if rows[-1].get(name)
         }
         note = f"relative to those at {number(rows[-1]['threshold'])}"
@@ -240,7 +240,7 @@ def truncation(folder: Path) -> str:
 
 
 def health(warnings: Path, drawn: list[str]) -> str:
-    """What was warned of, and the numbers that were watched."""
+    """Returns the warnings, and charts of the numbers that were watched."""
     sentences = warnings.read_text().splitlines() if warnings.exists() else []
     said = f"<ul>{''.join(f'<li>{escape(sentence)}</li>' for sentence in sentences)}</ul>" if sentences else ""
     return (said or ("<p>No warning is on file.</p>" if drawn else "")) + charts(drawn)

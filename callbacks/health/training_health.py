@@ -1,4 +1,4 @@
-"""Looks at how the game goes, and says in a sentence what goes wrong."""
+"""Looks at how the game goes, and sentences for what goes wrong."""
 
 import math
 from typing import Any
@@ -10,11 +10,14 @@ from torch import Tensor
 from torch.nn.utils import get_total_norm
 from torch.nn.utils.rnn import pad_sequence
 
-from lightning_gans.adversarial import Batch, as_batch
-from lightning_gans.callbacks.score_card import gather_rows, results_folder
+from lightning_gans.callbacks.drawn import classes_of
+from lightning_gans.callbacks.intervals import batches_of
+from lightning_gans.callbacks.run_folder import results_folder, writes
+from lightning_gans.mechanics.checks import as_batch
+from lightning_gans.mechanics.players import Batch
+from lightning_gans.mechanics.processes import gather_rows
 from lightning_gans.mechanics.randomness import mix, seeded
 from lightning_gans.metrics import health, nearest
-from lightning_gans.objectives import Logits, Objective, Scalar
 
 WINDOW = 6  # looks over which the histogram of classes swings or does not
 IMAGES_PER_CLASS = 4  # on average among the images looked at; with fewer, classes are not counted
@@ -26,21 +29,23 @@ class TrainingHealth(Callback):
     The warnings are kept in `health.txt` in the run's folder, too.
 
     A warning needs a number to be out of its limit in `patience` looks in a row, an exploding gradient in one. Numbers
-    are those of all processes together. The logits are those of the variant's `objective`, noted as its loss is
-    computed; a variant without one has neither `right` nor `sure`, and nor has a critic.
+    are those of all processes together. A variant that draws no `fake` has gradients and logits alone, one without
+    `logits` has neither `right`, `sure` nor `memorized`, and a critic, or a variant without `objective`, has neither
+    `right` nor `sure`.
 
     In brackets are what recipes of this package have shown, without their warm-up, and what runs made to fail have:
     `dcgan_mnist` at rates 100 times too high, with 50 steps of the discriminator for one of the generator, and with a
     latent of zeros.
 
-    A look changes nothing of the training: samples are those of the averaged generator in eval mode, always from the
-    same latents, and `memorised` computes `discriminator_loss` twice in eval mode, so that loss must not keep anything
-    between calls. The held-out images are the first of the last validation; without one in this run, or if the data
-    module validates on its training images, nothing is held out. Classes are counted where batches hold labels of few
-    enough classes: a sample's is that of the nearest real image of its batch.
+    A look changes nothing of the training. Samples are those of the averaged generator in eval mode, always from the
+    same latents. Logits are those of the discriminator, for training images, held-out images and samples of the
+    generator as it plays, all in eval mode. The held-out images are the first of the last validation; without one in
+    this run, or if the data module validates on its training images, nothing is held out. Classes are counted where
+    batches hold labels of few enough classes: the class of a sample is the one of the nearest real image of its batch.
 
     Args:
-        every_kimg: Thousands of training images between two looks, rounded up to a batch in which all players move.
+        every_kimg: Thousands of training images between two looks, rounded to whole batches. A look ends with the batch
+            by which all players have moved.
         warmup_kimg: Thousands of training images before looks count, but for an exploding gradient: a game that has
             just begun looks like one that fails.
         patience: Looks in a row that a warning needs.
@@ -58,7 +63,7 @@ class TrainingHealth(Callback):
         min_gradient: Of `gradient/<player>`, the norm of a player's gradient before it is clipped [from 0.001 with
             clipped weights; 0 to 0.00007].
         max_gradient: Likewise [to 60 with a gradient penalty, to 9 without; 20,000 to 1,000,000].
-        max_memorised: Of `memorised`, how far held-out images lie on the way from training images to samples, in the
+        max_memorized: Of `memorized`, how far held-out images lie on the way from training images to samples, in the
             discriminator's eyes [-0.26 to 0.47, all by chance].
         max_staleness: Of `staleness`, how far the running statistics of the worst batch norm of the averaged generator
             are from those of what it sees, in standard deviations [0.08 to 0.16; as few].
@@ -78,7 +83,7 @@ class TrainingHealth(Callback):
         max_sure: float = 0.5,
         min_gradient: float = 1e-5,
         max_gradient: float = 1e3,
-        max_memorised: float = 0.6,
+        max_memorized: float = 0.6,
         max_staleness: float = 1.0,
     ):
         if every_kimg <= 0:
@@ -100,93 +105,88 @@ class TrainingHealth(Callback):
             "sure": max_sure,
             "gradient": min_gradient,
             "exploding": max_gradient,
-            "memorised": max_memorised,
+            "memorized": max_memorized,
             "staleness": max_staleness,
         }
-        self._period = 0  # the last one, of `every_kimg`, that was looked at
+        self._interval: int | None = None  # in batches
         self._warned: list[str] = []
         self._looks: list[dict[str, float]] = []
         self._shares: list[list[float]] = []
         self._held_out: Batch | None = None
-        self._noting: NotingObjective | None = None
-        self._norms: dict[str, Tensor] | None = None  # while a batch is looked at
+        self._norms: dict[str, float] | None = None  # of each player's gradient, while a look is under way
 
     def state_dict(self) -> dict[str, Any]:
-        return {"period": self._period, "warned": self._warned, "looks": self._looks, "shares": self._shares}
+        return {"norms": self._norms, "warned": self._warned, "looks": self._looks, "shares": self._shares}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self._period, self._warned = state_dict["period"], state_dict["warned"]
+        self._norms, self._warned = state_dict["norms"], state_dict["warned"]
         self._looks, self._shares = state_dict["looks"], state_dict["shares"]
+
+    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
+        self._folder = results_folder(trainer)
 
     def on_validation_batch_end(
         self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
         if batch_idx == dataloader_idx == 0:
-            self._held_out = [item[: self.num_images] for item in as_batch(batch)]
+            self._held_out = as_batch(batch)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
-        if self._period_of(pl_module) > self._period and pl_module.due(pl_module.n_critic):  # all players move
+        if self._interval is None:
+            self._interval = batches_of(self.every_kimg, batch, trainer)
+        if self._norms is None and pl_module.due(self._interval):
             self._norms = {}
-            self._noting = note_logits(pl_module)
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: Any, optimizer: Any) -> None:
         if self._norms is None:
             return
-        player = list(pl_module.players())[[other is optimizer for other in trainer.optimizers].index(True)]
         gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
         scaler = getattr(trainer.precision_plugin, "scaler", None)
         scaled = scaler is not None and getattr(optimizer, "_step_supports_amp_scaling", False)  # a fused one unscales
-        self._norms[player] = get_total_norm(gradients) / (scaler.get_scale() if scaled else 1.0)  # type: ignore[union-attr]
-
-    def on_exception(self, trainer: Trainer, pl_module: Any, exception: BaseException) -> None:
-        self._stop_noting(pl_module)
+        norm = get_total_norm(gradients).item() / (scaler.get_scale() if scaled else 1.0)  # type: ignore[union-attr]
+        self._norms |= {player: norm for player, own in players_of(trainer, pl_module) if own is optimizer}
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        if self._norms is None:
+        if self._norms is None or self._norms.keys() != pl_module.players().keys():
             return
-        numbers = {f"gradient/{player}": norm.item() for player, norm in self._norms.items()}
-        noting = self._stop_noting(pl_module)
-        if noting and noting.real:
-            logits = torch.cat(noting.real), torch.cat(noting.fake)
-            numbers["right"], numbers["sure"] = health.right_and_sure(*logits, noting.objective)
-        part = [item[: self.num_images] for item in as_batch(batch)]
-        numbers |= self._see_samples(trainer, pl_module, part) | self._see_held_out(pl_module, part)
+        numbers = {f"gradient/{player}": norm for player, norm in self._norms.items()}
+        self._norms = None
+        part, held_out = self._parts(trainer, as_batch(batch))
+        numbers |= self._see_samples(trainer, pl_module, part) | self._see_logits(trainer, pl_module, part, held_out)
         if trainer.world_size > 1:
             values = torch.tensor(list(numbers.values()), device=pl_module.device)
             numbers = dict(zip(numbers, trainer.strategy.reduce(values, reduce_op="mean").tolist(), strict=True))
         numbers = {name: value for name, value in numbers.items() if not math.isnan(value)}
-        self._period = self._period_of(pl_module)
         self._looks = [*self._looks, numbers][-self.patience :]
         self._report(trainer, pl_module)
         self._looks = self._looks if self._is_warm(pl_module) else []
 
-    def _period_of(self, module: Any) -> int:
-        return int(module.images_seen // (1000 * self.every_kimg))
+    def _parts(self, trainer: Any, batch: Batch) -> tuple[Batch, Batch | None]:
+        """Returns the first images of a batch and of the held-out one, as many on all processes."""
+        held_out = self._held_out or [torch.empty(0)]
+        sizes = torch.tensor([len(batch[0]), len(held_out[0])], device=trainer.strategy.root_device)
+        if trainer.world_size > 1:
+            sizes = trainer.strategy.reduce(sizes, reduce_op="min")
+        size, others = sizes.clamp(max=self.num_images).tolist()
+        return [item[:size] for item in batch], [item[:others] for item in held_out] if others else None
 
     def _is_warm(self, module: Any) -> bool:
         return module.images_seen >= 1000 * self.warmup_kimg
 
-    def _stop_noting(self, module: Any) -> "NotingObjective | None":
-        noting, self._noting, self._norms = self._noting, None, None
-        if noting:
-            module.objective = noting.objective
-        return noting
-
-    def _see_samples(self, trainer: Trainer, module: Any, batch: Batch) -> dict[str, float]:
-        """What the averaged generator draws, and what its batch norms see as it does."""
-        with health.staleness_of(module.generator_ema or module.generator) as stale:
-            drawn = module.draw(batch, mix(self.seed, trainer.global_rank))
-        fake, real = drawn["fake"], drawn.get("real", batch[0])
-        numbers = {"diversity": health.spread(fake) / max(health.spread(real), 1e-12)}
-        if stale:
-            numbers["staleness"] = torch.stack(stale).max().item()
-        if len(batch) > 1 and batch[1].dtype == torch.long and batch[1].ndim == 1 and fake.shape[1:] == real.shape[1:]:
-            numbers |= self._see_classes(trainer, module, fake, real, batch[1])
+    def _see_samples(self, trainer: Any, module: Any, batch: Batch) -> dict[str, float]:
+        """Returns numbers of the averaged generator's samples, and of its batch norms as it draws them."""
+        with module.averaged(), health.staleness_of(module.generator) as stale:
+            fake = module.draw(batch, mix(self.seed, trainer.global_rank)).get("fake")
+        numbers = {"staleness": torch.stack(stale).max().item()} if stale else {}
+        if fake is None:
+            return numbers
+        real, label = module.real(batch), classes_of(module, batch)
+        numbers["diversity"] = health.spread(fake) / max(health.spread(real), 1e-12)
+        if label is not None and fake.shape[1:] == real.shape[1:]:
+            numbers |= self._see_classes(trainer, module, fake, real, label)
         return numbers
 
-    def _see_classes(
-        self, trainer: Trainer, module: Any, fake: Tensor, real: Tensor, label: Tensor
-    ) -> dict[str, float]:
+    def _see_classes(self, trainer: Any, module: Any, fake: Tensor, real: Tensor, label: Tensor) -> dict[str, float]:
         known = label >= 0
         real, label = real[known], label[known]
         guess = label[nearest(fake.flatten(1).float(), real.flatten(1).float())[1]] if len(label) else label
@@ -201,12 +201,18 @@ class TrainingHealth(Callback):
             numbers["swing"] = health.swing(history)
         return numbers
 
-    def _see_held_out(self, module: Any, batch: Batch) -> dict[str, float]:
-        if self._held_out is None:
+    def _see_logits(self, trainer: Any, module: Any, batch: Batch, held_out: Batch | None) -> dict[str, float]:
+        """Returns numbers of the discriminator's logits."""
+        if module.logits is None:
             return {}
-        held_out = [item.clone() for item in self._held_out]  # no gradient flows to tensors made in inference mode
-        train, unseen = judged(module, batch, self.seed), judged(module, held_out, self.seed)
-        return {"memorised": health.memorised(train[0], unseen[0], train[1])} if train and unseen else {}
+        seed, numbers = mix(self.seed, trainer.global_rank), {}
+        real, fake = logits_of(module, batch, seed)
+        if module.objective is not None:
+            numbers["right"], numbers["sure"] = health.right_and_sure(real, fake, module.objective)
+        if held_out is not None:
+            unseen, _ = logits_of(module, held_out, seed)
+            numbers["memorized"] = health.memorized(real, unseen, fake)
+        return numbers
 
     def _report(self, trainer: Trainer, pl_module: Any) -> None:
         numbers = {f"health/{name}": value for name, value in self._looks[-1].items()}
@@ -218,69 +224,23 @@ class TrainingHealth(Callback):
                 self._warned.append(name)
                 sentence += f" (Seen after {pl_module.images_seen / 1000:g} thousand images.)"
                 rank_zero_warn(sentence)
-                keep_sentence(trainer, sentence)
+                if writes(trainer):
+                    self._keep(sentence)
 
-
-def keep_sentence(trainer: Any, sentence: str) -> None:
-    """Adds a line to `health.txt` in the run's folder."""
-    folder = results_folder(trainer)  # a broadcast: on every process
-    if trainer.is_global_zero and not trainer.fast_dev_run:
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / "health.txt").open("a") as file:
+    def _keep(self, sentence: str) -> None:
+        """Adds a line to `health.txt` in the run's folder."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with (self._folder / "health.txt").open("a") as file:
             file.write(f"{sentence}\n")
 
 
-class NotingObjective(Objective):
-    """An objective that keeps the logits of the discriminator's own loss.
-
-    Args:
-        objective: What it passes everything on to.
-        discriminator: Its parameters need a gradient while it moves, and no other player moves then.
-    """
-
-    def __init__(self, objective: Objective, discriminator: torch.nn.Module):
-        self.objective = objective
-        self.network = discriminator
-        self.real: list[Tensor] = []
-        self.fake: list[Tensor] = []
-
-    def discriminator(self, real: Logits, fake: Logits) -> Scalar:
-        if any(parameter.requires_grad for parameter in self.network.parameters()):
-            self.real.append(real.detach().flatten())
-            self.fake.append(fake.detach().flatten())
-        return self.objective.discriminator(real, fake)
-
-    def generator(self, fake: Logits) -> Scalar:
-        return self.objective.generator(fake)
+def players_of(trainer: Any, module: Any) -> list[tuple[str, Any]]:
+    """Returns the name and the optimizer of each player."""
+    return list(zip(module.players(), trainer.optimizers, strict=True))
 
 
-def note_logits(module: Any) -> NotingObjective | None:
-    """Puts a noting objective in the place of the module's; None if it has none."""
-    objective = getattr(module, "objective", None)
-    if not isinstance(objective, Objective):
-        return None
-    module.objective = NotingObjective(objective, module.discriminator)
-    return module.objective
-
-
-def judged(module: Any, batch: Batch, seed: int) -> tuple[Tensor, Tensor] | None:
-    """The discriminator's logits of real and fake in eval mode, None where it has not one for each image.
-
-    The first are those of a call with the batch's images, if there is no objective to note them.
-    """
-    calls: list[tuple[bool, Tensor]] = []
-    handle = module.discriminator.register_forward_hook(
-        lambda _, args, logits: calls.append((args[0] is batch[0], logits.detach()))
-    )
-    noting = note_logits(module)
-    try:
-        with module.evaluating(), torch.enable_grad(), seeded(seed, module.device):  # a penalty needs a gradient
-            module.discriminator_loss(batch)
-    finally:
-        handle.remove()
-        if noting:
-            module.objective = noting.objective
-    if noting and noting.real:
-        return torch.cat(noting.real), torch.cat(noting.fake)
-    real, fake = ([logits for of_real, logits in calls if of_real is kind] for kind in (True, False))
-    return (real[0], fake[0]) if real and fake and real[0].ndim == 1 else None
+def logits_of(module: Any, batch: Batch, seed: int) -> tuple[Tensor, Tensor]:
+    """Returns the logits (n,) of what counts as real and of what counts as fake, by both players as they stand."""
+    with module.in_eval_mode(), seeded(seed, module.device):
+        real, fake = module.logits(batch)
+    return real.flatten(), fake.flatten()

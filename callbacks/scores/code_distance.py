@@ -1,12 +1,13 @@
-"""How far an encoder's codes are from the prior."""
+"""Distance of an encoder's codes from the prior."""
 
 from typing import Any
 
 from torch import Tensor
 
-from lightning_gans.adversarial import as_batch
-from lightning_gans.callbacks.score_card import gather_rows, reference_of
-from lightning_gans.callbacks.scorer import Scored, Scorer
+from lightning_gans.callbacks.evaluation_data import reference_of
+from lightning_gans.callbacks.scores.scorer import Scored, Scorer
+from lightning_gans.mechanics.players import Batch
+from lightning_gans.mechanics.processes import gather_rows
 from lightning_gans.mechanics.randomness import seeded
 from lightning_gans.metrics.frechet import frechet_distance
 
@@ -21,18 +22,20 @@ class CodeDistance(Scorer):
     FID takes it: 0 where the first two moments agree, whatever the shape. It is not free of scale: codes that nothing
     holds to the prior have any.
 
-    Needs a module with `encode(image)` and `latent(size)`; there are as many draws as codes, the same each time.
+    Needs a variant with `encode(image)` and `generate`; there are as many draws as codes, the same each time.
     """
+
+    needs = ("encode", "generate")
 
     def begin(self, stage: str, trainer: Any, pl_module: Any) -> None:
         self._codes: list[Tensor] = []
 
-    def add(self, stage: str, trainer: Any, pl_module: Any, outputs: Any, batch: Any, index: int) -> None:
-        self._codes.append(pl_module.encode(as_batch(batch)[0]))
+    def add(self, stage: str, trainer: Any, pl_module: Any, outputs: Any, batch: Batch, index: int) -> None:
+        self._codes.append(pl_module.encode(pl_module.real(batch)))
 
     def score(self, stage: str, trainer: Any, pl_module: Any) -> Scored:
         codes = gather_rows(self._codes, trainer)
-        with seeded(SEED, pl_module.device):
+        with pl_module.evaluating(), seeded(SEED, pl_module.device):
             prior = pl_module.latent(len(codes))
         return {"code_distance": frechet_distance(codes, prior)}, {
             "distance": "squared Frechet distance of normal distributions with the means and covariances",

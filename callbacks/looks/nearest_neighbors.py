@@ -1,18 +1,23 @@
-"""Whether samples are new, or training images that were learned by heart."""
+"""Samples beside their nearest training images, and the share that are copies."""
 
+from functools import partial
 from typing import Any
 
 import torch
 from jaxtyping import Float, Int64
 from lightning import Trainer
-from torch import Tensor
+from torch import Tensor, nn
 
-from lightning_gans.callbacks.first_batch import FirstBatchScorer, save_picture
-from lightning_gans.callbacks.pictures import across, down, mosaic, words
-from lightning_gans.callbacks.score_card import gather_rows
-from lightning_gans.callbacks.scorer import Scored
-from lightning_gans.callbacks.training_images import distinct, features_of, is_among
-from lightning_gans.datamodules import TensorDataModule
+from lightning_gans.callbacks.drawn import looking
+from lightning_gans.callbacks.looks.first_batch import FirstBatchScorer
+from lightning_gans.callbacks.pictures import across, caption, down, mosaic
+from lightning_gans.callbacks.run_folder import save_picture
+from lightning_gans.callbacks.scores.scorer import Scored
+from lightning_gans.callbacks.scores.training_images import data_module, distinct, features_of, is_among, names_of
+from lightning_gans.datamodules.tensors import InMemory
+from lightning_gans.mechanics.checks import as_batch
+from lightning_gans.mechanics.players import Batch
+from lightning_gans.mechanics.processes import gather_rows
 from lightning_gans.metrics.features import Network, extract, feature_network, fingerprint
 from lightning_gans.metrics.float64 import as_float64
 from lightning_gans.metrics.neighbors import copied_share
@@ -21,7 +26,7 @@ from lightning_gans.metrics.neighbors import copied_share
 class NearestNeighbours(FirstBatchScorer):
     """Shows samples beside the training images nearest to them at a test, and counts copies.
 
-    The picture is `samples/nearest_neighbours.png` in the run's folder: the first samples on the left, the training
+    The picture is `samples/nearest_neighbors.png` in the run's folder: the first samples on the left, the training
     images nearest to each on the right, the nearest first.
 
     Logs `copied_share`, the share of samples nearer to a training image than 99 % of images are that were not trained
@@ -45,12 +50,17 @@ class NearestNeighbours(FirstBatchScorer):
         self.num_neighbors = num_neighbors
 
     def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
-        data = getattr(trainer, "datamodule", None)
-        if not isinstance(data, TensorDataModule):
-            raise ValueError(f"`NearestNeighbours` needs a TensorDataModule, got {type(data).__name__}.")
-        if self.num_neighbors > len(data.training):
+        super().setup(trainer, pl_module, stage)
+        training = data_module("NearestNeighbours", trainer).training
+        real = pl_module.real(as_batch(training[torch.tensor([0])]))
+        if real.ndim != 4:
             raise ValueError(
-                f"`num_neighbors` must be at most the {len(data.training)} training images, got {self.num_neighbors}."
+                f"`NearestNeighbours` needs images (b, c, h, w), got {tuple(real.shape)} from "
+                f"{type(training).__name__}: leave it out."
+            )
+        if self.num_neighbors > len(training):
+            raise ValueError(
+                f"`num_neighbors` must be at most the {len(training)} training images, got {self.num_neighbors}."
             )
         self.network.to(trainer.strategy.root_device)
 
@@ -58,22 +68,26 @@ class NearestNeighbours(FirstBatchScorer):
         super().begin(stage, trainer, pl_module)
         self._features: list[Tensor] = []
 
-    def add(self, stage: str, trainer: Any, pl_module: Any, outputs: Any, batch: Any, index: int) -> None:
-        self._features.append(extract(self.network, outputs["fake"])[0])
+    def add(self, stage: str, trainer: Any, pl_module: Any, outputs: Any, batch: Batch, index: int) -> None:
+        with looking("NearestNeighbours", self.network):
+            self._features.append(extract(self.network, outputs["fake"])[0])
         if index == 0:
             self._first = [outputs["fake"][: self.num_samples].float()]
 
     def score(self, stage: str, trainer: Any, pl_module: Any) -> Scored:
         data = trainer.datamodule
-        images = distinct(data.training)
-        training, fake = self._extract(trainer, images), as_float64(gather_rows(self._features, trainer))
+        training_names, evaluation_names = (names_of(part, pl_module.real) for part in (data.training, data.evaluation))
+        kept = distinct(training_names)
+        training = self._extract(trainer, pl_module, data.training)[kept.to(trainer.strategy.root_device)]
+        fake = as_float64(gather_rows(self._features, trainer))
         (sample,) = self.first_batch(trainer)
         index = nearest_images(as_float64(extract(self.network, sample)[0]), training, self.num_neighbors)
-        found = torch.cat([images[row][0] for row in index.cpu()])
+        found = torch.cat([pl_module.real(as_batch(data.training[kept[row]])) for row in index.cpu()])
         sides = {"samples": mosaic(sample, 1), "nearest training images": mosaic(found, self.num_neighbors)}
-        save_picture(across([down([words(name), side]) for name, side in sides.items()]), "nearest_neighbours", trainer)
-        new = ~is_among(data.evaluation.image, data.training.image)
-        held_out = self._extract(trainer, data.evaluation)[new.to(fake.device)] if new.any() else None
+        picture = across([down([caption(name), side]) for name, side in sides.items()])
+        save_picture(picture, "nearest_neighbors", trainer)
+        new = ~is_among(evaluation_names, training_names)
+        held_out = self._extract(trainer, pl_module, data.evaluation)[new.to(fake.device)] if new.any() else None
         return {"copied_share": copied_share(training, fake, held_out)}, {
             "features": type(self.network).__name__,
             "features_hash": fingerprint(self.network),
@@ -84,15 +98,19 @@ class NearestNeighbours(FirstBatchScorer):
             "images": "8 bits per channel",
         }
 
-    def _extract(self, trainer: Any, images: Any) -> Float[Tensor, "n k"]:
-        return as_float64(
-            features_of(images, lambda image: extract(self.network, image)[0], trainer, trainer.strategy.root_device)
-        )
+    def _extract(self, trainer: Any, module: Any, images: InMemory) -> Float[Tensor, "n k"]:
+        encode = partial(features_of_real, self.network, module)
+        return as_float64(features_of(images, encode, trainer, trainer.strategy.root_device))
+
+
+def features_of_real(network: nn.Module, module: Any, batch: Batch) -> Float[Tensor, "b k"]:
+    """Returns features of the real images of a batch."""
+    return extract(network, module.real(batch))[0]
 
 
 def nearest_images(
     queries: Float[Tensor, "n k"], points: Float[Tensor, "m k"], neighbors: int
 ) -> Int64[Tensor, "n {neighbors}"]:
-    """Indices of the points nearest to each query, the nearest first."""
+    """Returns the places of the points nearest to each query, the nearest first."""
     distance = torch.cdist(queries, points, compute_mode="donot_use_mm_for_euclid_dist")
     return distance.topk(neighbors, largest=False).indices

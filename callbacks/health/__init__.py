@@ -1,0 +1,1 @@
+"""Callbacks that watch how training goes, and warn."""

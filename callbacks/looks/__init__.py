@@ -1,0 +1,1 @@
+"""Callbacks that look into a trained generator, with pictures and scores."""

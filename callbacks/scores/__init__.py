@@ -1,0 +1,1 @@
+"""Callbacks that score samples and networks, each score with its protocol."""
