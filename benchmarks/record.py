@@ -25,7 +25,7 @@ from torch import Tensor
 from torchvision.transforms.functional import to_pil_image
 from torchvision.utils import make_grid
 
-from lightning_gans.callbacks.sample_grid import to_uint8
+from lightning_gans.callbacks.pictures import to_uint8
 
 RESULTS = Path(__file__).parent / "results"
 PICTURES = Path(__file__).parents[1] / "docs" / "images"

@@ -21,7 +21,7 @@ from torchvision.utils import make_grid
 
 from benchmarks.record import PICTURES, write_record
 from lightning_gans import LAPGAN
-from lightning_gans.callbacks.sample_grid import to_uint8
+from lightning_gans.callbacks.pictures import to_uint8
 from lightning_gans.datamodules import OpenMojiDataModule
 from lightning_gans.models.lapgan import laplacian_pyramid
 

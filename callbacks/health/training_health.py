@@ -38,11 +38,10 @@ class TrainingHealth(Callback):
     latent of zeros.
 
     A look changes nothing of the training. Samples are those of the averaged generator in eval mode, always from the
-    same latents. Logits are those of the discriminator in eval mode, for training images, held-out images and samples
-    of the generator as it plays, in eval mode, too. The held-out images are the first of the last validation; without
-    one in this run, or if the data module validates on its training images, nothing is held out. Classes are counted
-    where batches hold labels of few enough classes: the class of a sample is the one of the nearest real image of its
-    batch.
+    same latents. Logits are those of the discriminator, for training images, held-out images and samples of the
+    generator as it plays, all in eval mode. The held-out images are the first of the last validation; without one in
+    this run, or if the data module validates on its training images, nothing is held out. Classes are counted where
+    batches hold labels of few enough classes: the class of a sample is the one of the nearest real image of its batch.
 
     Args:
         every_kimg: Thousands of training images between two looks, rounded to whole batches. A look ends with the batch

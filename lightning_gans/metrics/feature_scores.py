@@ -59,21 +59,26 @@ class FeatureScores(Watching, Metric):
             label: Their classes, for scores by class.
         """
         features, logits = extract(self.network, image)
+        states = self._states("real" if real else "fake")
         for part, value in {"features": features, "logits": logits, "label": label}.items():
             if value is not None:
-                getattr(self, f"{'real' if real else 'fake'}_{part}").append(value)
+                states[part].append(value)
 
     def compute(self) -> dict[str, Tensor]:
         for side in ("real", "fake"):
-            if not len(getattr(self, f"{side}_features")):
+            if not len(self._states(side)["features"]):
                 raise ValueError(f"A score needs real images and samples: call `update` with {side} ones first.")
         real, fake = self._features("real"), self._features("fake")
         scores = compute_scores(self.scores, real, fake)
         return {name: torch.tensor(value, dtype=torch.float64) for name, value in scores.items()}
 
+    def _states(self, side: str) -> dict[str, Any]:
+        """Returns features, logits and labels of one side, as torchmetrics keeps them: lists, or gathered tensors."""
+        own = {name: state for name, state in self.metric_state.items() if name.startswith(side)}
+        return {name.removeprefix(f"{side}_"): state for name, state in own.items()}
+
     def _features(self, side: str) -> Features:
-        states = {part: getattr(self, f"{side}_{part}") for part in ("features", "logits", "label")}
-        parts = {part: dim_zero_cat(state) for part, state in states.items() if len(state)}
+        parts = {part: dim_zero_cat(state) for part, state in self._states(side).items() if len(state)}
         if any(len(part) != len(parts["features"]) for part in parts.values()):
             raise ValueError(f"`label` must be given with all {side} images or with none, and some updates had none.")
         return Features(**parts)
