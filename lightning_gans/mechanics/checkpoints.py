@@ -4,7 +4,7 @@ import copy
 import functools
 import inspect
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -84,6 +84,12 @@ def check(module: Any, checkpoint: dict[str, Any]) -> None:
     if "images_seen" in checkpoint:
         counters = [checkpoint["images_seen"], -1 if checkpoint["seed"] is None else checkpoint["seed"]]
         checkpoint["state_dict"].setdefault("_extra_state", torch.tensor(counters))
+
+
+def counters_of(checkpoint: Mapping[str, Any]) -> tuple[int, int | None]:
+    """Returns the training images and the seed of the run that wrote a checkpoint; the seed is None if it had none."""
+    images, seed = checkpoint["state_dict"].get("_extra_state", torch.tensor([0, -1])).tolist()
+    return images, None if seed < 0 else seed
 
 
 def check_finite(module: nn.Module, images_seen: int) -> None:
