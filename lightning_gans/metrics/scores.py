@@ -170,7 +170,7 @@ class Score:
     """
 
     compute: Callable[[Features, Features], Scores]
-    says: str
+    says: str = ""
     needs: tuple[str, ...] = ()
     quick: bool = False
     data_classes: bool = False
