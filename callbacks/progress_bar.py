@@ -99,7 +99,7 @@ class ProgressBar(callbacks.ProgressBar):
         if trainer.state.fn == "validate":
             self._close()
         elif self._bar is not None:
-            pause = time.time() - self._validation_start  # the speed is that of training
+            pause = time.time() - self._validation_start  # the speed is the one of training alone
             self._bar.start_t += pause
             self._bar.last_print_t += pause
 

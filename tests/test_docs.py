@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from lightning_gans.__main__ import main
+from lightning_gans.metrics import SCORES
 
 ROOT = Path(__file__).parents[1]
 PAGES = ["README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
@@ -37,6 +38,8 @@ def elsewhere(tmp_path, monkeypatch) -> Path:
     for name in ("callbacks", "datamodules", "their_gan", "their_regularizer", "their_callback"):
         monkeypatch.setitem(sys.modules, name, None)  # so that its removal, and that of what a page imports, is undone
         del sys.modules[name]
+    monkeypatch.setitem(SCORES, "mean_distance", None)  # likewise
+    del SCORES["mean_distance"]
     (tmp_path / "photos").mkdir()
     for i in range(64):
         Image.new("L", (40, 36), 3 * i).save(tmp_path / "photos" / f"{i}.png")

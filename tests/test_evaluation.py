@@ -149,7 +149,7 @@ def test_a_generator_of_uniform_latents_cannot_be_truncated(tmp_path):
 
     module = Uniform(generator=tiny().generator, discriminator=tiny().discriminator)
     sweep = TruncationSweep([0.5, 1.0], features=nn.Flatten())
-    with pytest.raises(ValueError, match="needs samples of normal latents, and those of Uniform are the same"):
+    with pytest.raises(ValueError, match="needs samples of normal latents, and Uniform draws the same"):
         trainer(tmp_path, callbacks=[sweep]).test(module, loader(), verbose=False)
 
 

@@ -365,10 +365,14 @@ def test_diversity_is_the_mean_distance_of_pairs():
     assert metric.compute() == 0
 
 
-def test_lpips_takes_weights_from_a_file(tmp_path):
+def test_lpips_takes_weights_from_a_file(tmp_path, monkeypatch):
     import torchvision
 
-    weights = torchvision.models.vgg16(weights=None).features.state_dict()
+    for name in ("kaiming_uniform_", "kaiming_normal_", "normal_", "uniform_"):  # of weights that the file replaces
+        monkeypatch.setattr(nn.init, name, lambda tensor, *args, **kwargs: tensor)
+    with torch.device("meta"):
+        shapes = torchvision.models.vgg16(weights=None).features.state_dict()
+    weights = {name: 0.05 * torch.randn(value.shape) for name, value in shapes.items()}
     torch.save(weights, tmp_path / "vgg16.pth")
     lpips = LPIPS(str(tmp_path / "vgg16.pth"))
     one, two = torch.rand(2, 2, 1, 32, 32) * 2 - 1

@@ -91,7 +91,7 @@ def test_the_statistics_are_those_that_batch_norm_takes_in_training(tmp_path):
 
 
 def test_a_generator_without_batch_norm_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="needs a generator with batch norm, and that of GAN has none: leave it out."):
+    with pytest.raises(ValueError, match="needs a generator with batch norm, which GAN does not have: leave it out."):
         trainer(tmp_path, callbacks=[StandingStatistics()]).test(tiny(), loader(), verbose=False)
     with pytest.raises(ValueError, match="`num_batches` must be at least 1, got 0."):
         StandingStatistics(0)

@@ -338,11 +338,15 @@ def test_a_look_changes_nothing_of_the_training(tmp_path, make):
 class Unmoved(Watched):
     """Asserts that a look leaves weights, buffers, optimizers, modes and random numbers as they are."""
 
+    def on_train_batch_start(self, trainer, pl_module, *args):
+        before = state_of(trainer, pl_module)
+        super().on_train_batch_start(trainer, pl_module, *args)
+        assert largest_difference(before, state_of(trainer, pl_module)) == 0
+
     def on_train_batch_end(self, trainer, pl_module, *args):
         before = state_of(trainer, pl_module)
         super().on_train_batch_end(trainer, pl_module, *args)
-        after = state_of(trainer, pl_module)
-        assert largest_difference(before, after) == 0
+        assert largest_difference(before, state_of(trainer, pl_module)) == 0
 
 
 def state_of(trainer, module):

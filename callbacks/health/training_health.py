@@ -113,13 +113,13 @@ class TrainingHealth(Callback):
         self._looks: list[dict[str, float]] = []
         self._shares: list[list[float]] = []
         self._held_out: Batch | None = None
-        self._norms: dict[str, float] | None = None  # of each player's gradient, while a look is under way
+        self._seen: dict[str, float] | None = None  # so far, while a look is under way
 
     def state_dict(self) -> dict[str, Any]:
-        return {"norms": self._norms, "warned": self._warned, "looks": self._looks, "shares": self._shares}
+        return {"seen": self._seen, "warned": self._warned, "looks": self._looks, "shares": self._shares}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self._norms, self._warned = state_dict["norms"], state_dict["warned"]
+        self._seen, self._warned = state_dict["seen"], state_dict["warned"]
         self._looks, self._shares = state_dict["looks"], state_dict["shares"]
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
@@ -134,25 +134,22 @@ class TrainingHealth(Callback):
     def on_train_batch_start(self, trainer: Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
         if self._interval is None:
             self._interval = batches_of(self.every_kimg, batch, trainer)
-        if self._norms is None and pl_module.due(self._interval):
-            self._norms = {}
+        if self._seen is None and pl_module.due(self._interval):
+            self._seen = self._see_logits(trainer, pl_module, as_batch(batch))
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: Any, optimizer: Any) -> None:
-        if self._norms is None:
+        if self._seen is None:
             return
         gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
         scaler = getattr(trainer.precision_plugin, "scaler", None)
         scaled = scaler is not None and getattr(optimizer, "_step_supports_amp_scaling", False)  # a fused one unscales
         norm = get_total_norm(gradients).item() / (scaler.get_scale() if scaled else 1.0)  # type: ignore[union-attr]
-        self._norms |= {player: norm for player, own in players_of(trainer, pl_module) if own is optimizer}
+        self._seen |= {f"gradient/{player}": norm for player, own in players_of(trainer, pl_module) if own is optimizer}
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        if self._norms is None or self._norms.keys() != pl_module.players().keys():
+        if self._seen is None or {f"gradient/{player}" for player in pl_module.players()} - self._seen.keys():
             return
-        numbers = {f"gradient/{player}": norm for player, norm in self._norms.items()}
-        self._norms = None
-        part, held_out = self._parts(trainer, as_batch(batch))
-        numbers |= self._see_samples(trainer, pl_module, part) | self._see_logits(trainer, pl_module, part, held_out)
+        numbers, self._seen = self._seen | self._see_samples(trainer, pl_module, self._part(as_batch(batch))), None
         if trainer.world_size > 1:
             values = torch.tensor(list(numbers.values()), device=pl_module.device)
             numbers = dict(zip(numbers, trainer.strategy.reduce(values, reduce_op="mean").tolist(), strict=True))
@@ -161,14 +158,10 @@ class TrainingHealth(Callback):
         self._report(trainer, pl_module)
         self._looks = self._looks if self._is_warm(pl_module) else []
 
-    def _parts(self, trainer: Any, batch: Batch) -> tuple[Batch, Batch | None]:
-        """Returns the first images of a batch and of the held-out one, as many on all processes."""
-        held_out = self._held_out or [torch.empty(0)]
-        sizes = torch.tensor([len(batch[0]), len(held_out[0])], device=trainer.strategy.root_device)
-        if trainer.world_size > 1:
-            sizes = trainer.strategy.reduce(sizes, reduce_op="min")
-        size, others = sizes.clamp(max=self.num_images).tolist()
-        return [item[:size] for item in batch], [item[:others] for item in held_out] if others else None
+    def _part(self, batch: Batch, size: int | None = None) -> Batch:
+        """Returns the first images of a batch, at most `num_images` and `size`."""
+        size = self.num_images if size is None else min(size, self.num_images)
+        return [item[:size] for item in batch]
 
     def _is_warm(self, module: Any) -> bool:
         return module.images_seen >= 1000 * self.warmup_kimg
@@ -201,16 +194,19 @@ class TrainingHealth(Callback):
             numbers["swing"] = health.swing(history)
         return numbers
 
-    def _see_logits(self, trainer: Any, module: Any, batch: Batch, held_out: Batch | None) -> dict[str, float]:
-        """Returns numbers of the discriminator's logits."""
+    def _see_logits(self, trainer: Any, module: Any, batch: Batch) -> dict[str, float]:
+        """Returns numbers of the discriminator's logits, before the players move; they may gather equal batches."""
         if module.logits is None:
             return {}
+        held_out = self._held_out or [torch.empty(0)]
+        sizes = torch.tensor([len(batch[0]), len(held_out[0])], device=trainer.strategy.root_device)
+        size, others = (trainer.strategy.reduce(sizes, reduce_op="min") if trainer.world_size > 1 else sizes).tolist()
         seed, numbers = mix(self.seed, trainer.global_rank), {}
-        real, fake = logits_of(module, batch, seed)
+        real, fake = logits_of(module, self._part(batch, size), seed)
         if module.objective is not None:
             numbers["right"], numbers["sure"] = health.right_and_sure(real, fake, module.objective)
-        if held_out is not None:
-            unseen, _ = logits_of(module, held_out, seed)
+        if others:
+            unseen, _ = logits_of(module, self._part(held_out, others), seed)
             numbers["memorized"] = health.memorized(real, unseen, fake)
         return numbers
 

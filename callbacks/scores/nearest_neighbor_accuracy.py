@@ -25,7 +25,7 @@ class NearestNeighborAccuracy(Scorer):
 
     Args:
         spaces: Methods of the variant that map images (b, c, h, w) to points (b, k), with the averaged encoder in
-            evaluation mode. The work grows with the number of evaluation images times that of training images times k.
+            evaluation mode. The work grows with the numbers of evaluation images and of training images, and with k.
     """
 
     def __init__(self, spaces: Sequence[str] = ("encode",)):

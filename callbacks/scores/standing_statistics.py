@@ -31,8 +31,8 @@ class StandingStatistics(Callback):
     each validation and test, and for as long as it lasts, they make way for the mean over some batches that this
     generator draws (https://arxiv.org/abs/1809.11096).
 
-    Labels are those of evaluation images: spread evenly over those of a data module of the package, since those of a
-    folder stand class by class; otherwise of the first batches. Each process takes its share.
+    Labels come from evaluation images: spread evenly over a data module of the package, since images of a folder stand
+    class by class; otherwise from the first batches. Each process takes its share.
 
     Args:
         num_batches: Batches, of the data module's size, over all processes.
@@ -52,8 +52,8 @@ class StandingStatistics(Callback):
     def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
         if not norms_of(pl_module):
             raise ValueError(
-                f"`StandingStatistics` needs a generator with batch norm, and that of {type(pl_module).__name__} has "
-                "none: leave it out."
+                f"`StandingStatistics` needs a generator with batch norm, which {type(pl_module).__name__} does "
+                "not have: leave it out."
             )
 
     def on_validation_start(self, trainer: Trainer, pl_module: Any) -> None:

@@ -95,8 +95,8 @@ class TruncationSweep(Scorer):
                 fake = pl_module.draw(batch, mix(global_seed(), index))["fake"]
             if threshold == self.thresholds[-1] and first is not None and torch.equal(fake, first):
                 raise ValueError(
-                    f"`TruncationSweep` needs samples of normal latents, and those of {type(pl_module).__name__} are "
-                    "the same at every threshold: leave it out."
+                    f"`TruncationSweep` needs samples of normal latents, and {type(pl_module).__name__} draws the same "
+                    "at every threshold: leave it out."
                 )
             first = fake if first is None else first
             with looking("TruncationSweep", self.network):

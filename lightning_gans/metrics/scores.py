@@ -1,4 +1,4 @@
-"""All scores of samples against real images, as functions of what a feature network saw: a function and a row each."""
+"""All scores of samples against real images, by their features: a function and a row each."""
 
 import warnings
 from collections.abc import Callable, Iterable
@@ -158,7 +158,7 @@ def neighbors_facts(real: Features, fake: Features) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Score:
-    """All that is known of a score.
+    """A score and all that is known of it.
 
     Args:
         compute: Maps the features of real images and of samples to scores by name.
@@ -170,7 +170,7 @@ class Score:
     """
 
     compute: Callable[[Features, Features], Scores]
-    says: str
+    says: str = ""
     needs: tuple[str, ...] = ()
     quick: bool = False
     data_classes: bool = False
@@ -241,7 +241,7 @@ NEEDS = {
     "label": ("labels", "labels of the samples"),
     "real_label": ("labels", "labels of the real images"),
 }
-"""What a score needs: in the documentation's table, and in a message."""
+"""Names of the parts that scores need: for the documentation's table, and for a message."""
 
 
 def compute_scores(names: Iterable[str], real: Features, fake: Features) -> Scores:
