@@ -8,6 +8,7 @@ import yaml
 from lightning import LightningModule
 from PIL import Image
 
+import lightning_gans
 from lightning_gans.__main__ import main
 from tests.conftest import ALL_RECIPES, LARGE_RECIPES, RECIPES, OnePlayer, largest_difference, parsed, reduced
 
@@ -73,3 +74,16 @@ def test_a_recipe_at_the_scale_of_its_paper_takes_two_steps_at_a_small_width(nam
     terms = {name: value for name, value in cli.trainer.callback_metrics.items() if "_loss/" in name}
     assert {term.split("_loss/")[0] for term in terms} == {"discriminator", "generator"}
     assert all(value.isfinite() for value in terms.values()) and cli.trainer.global_step == 2
+
+
+def test_a_recipe_trains_with_every_regularizer_that_its_variant_can_have(recipe, tmp_path):
+    path = reduced(recipe, tmp_path, max_epochs=-1, max_steps=6, log_every_n_steps=1)
+    variant = getattr(lightning_gans, yaml.safe_load(Path(path).read_text())["model"]["class_path"])
+    of_images = variant.discriminate is not None and not recipe.startswith("unrolled")  # whose data are points
+    names = ["HistoricalAveraging", "OrthogonalRegularization"]
+    names += ["ConsistencyRegularization"] * of_images + ["LeCam"] * (variant.logits is not None)
+    cli = main(["fit", "--config", path, *(f"--model.regularizers+={name}" for name in names)])
+    terms = {name: value for name, value in cli.trainer.callback_metrics.items() if "_loss/" in name}
+    assert all(value.isfinite() for value in terms.values())
+    added = {"historical_averaging", "orthogonality", "consistency", "lecam"}
+    assert len({name.split("/")[1] for name in terms} & added) == len(names)
