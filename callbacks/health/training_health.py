@@ -209,9 +209,8 @@ class TrainingHealth(Callback):
         with seeded(mix(self.seed, trainer.global_rank), module.device):
             if module.objective is not None:
                 with torch.no_grad(), torch.autocast(module.device.type, enabled=False), buffers_put_back(module):
-                    numbers["right"], numbers["sure"] = health.right_and_sure(
-                        *logits_of(module, part), module.objective
-                    )
+                    real, fake = logits_of(module, part)
+                numbers["right"], numbers["sure"] = health.right_and_sure(real, fake, module.objective)
             if others:
                 with module.evaluating():
                     real, fake = logits_of(module, part)
@@ -253,14 +252,12 @@ def logits_of(module: Any, batch: Batch) -> tuple[Tensor, Tensor]:
 @contextmanager
 def buffers_put_back(module: nn.Module) -> Iterator[None]:
     """Puts all buffers back to what they were before it, such as running statistics."""
-    kept = [
-        (part, dict(part._buffers), {name: b.clone() for name, b in part._buffers.items() if b is not None})
-        for part in module.modules()
-    ]
+    kept = [(part, dict(part._buffers)) for part in module.modules()]
+    values = [(buffer, buffer.clone()) for buffer in module.buffers()]
     try:
         yield
     finally:
-        for part, buffers, values in kept:
+        for part, buffers in kept:
             part._buffers = buffers
-            for name, value in values.items():
-                buffers[name].copy_(value)
+        for buffer, before in values:
+            buffer.copy_(before)
