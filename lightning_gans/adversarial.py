@@ -14,6 +14,7 @@ from lightning_gans.mechanics import checkpoints, moving_average, processes
 from lightning_gans.mechanics.batch_norm import synchronize_on_any_device
 from lightning_gans.mechanics.checks import as_batch, check_arguments, check_trainer
 from lightning_gans.mechanics.losses import LossWatch
+from lightning_gans.mechanics.options import Options
 from lightning_gans.mechanics.players import Batch, Player, Terms, adam, micro_batches, optimizers_of
 from lightning_gans.mechanics.randomness import RandomState, fresh_seed, global_seed, mix, reseed
 from lightning_gans.mechanics.schedules import Timed
@@ -87,13 +88,11 @@ class AdversarialModule(Variant, ABC):
         self.ema_halflife = ema_halflife
         self.conditional = conditional
         self.regularizers = nn.ModuleList(regularizers)
-        self.images_seen = 0  # training images so far, over all processes
+        self.images_seen = 0  # in training, over all processes
         self.steps_taken = 0  # of the checkpoint that this came from; while training the trainer counts
         self.seed: int | None = None
-        self._losses, self._reduce = LossWatch(), processes.Reduction()
         self._counted = False  # this batch, by Lightning
-        self._options: dict[str, Any] = {}  # of the optimizers
-        self._resumed_options: dict[str, Any] | None = None  # of the checkpoint that this fit goes on from
+        self._options, self._losses = Options(), LossWatch()
         check_arguments(self, regularizers)
 
     @abstractmethod
@@ -136,10 +135,12 @@ class AdversarialModule(Variant, ABC):
                 terms = {name: share * term for name, term in terms.items()}
                 self.manual_backward(sum(terms.values()))  # type: ignore[arg-type]
                 total = {name: total.get(name, 0) + term.detach() for name, term in terms.items()}
-        total, uneven = self._reduce(optimizer, total, (self.generator, self.discriminator), len(batch[0]))
+        networks = [other.module for other in self.players().values()]
+        total, uneven = self._reduce(optimizer, total, networks, len(batch[0]))
         named = {f"{player}_loss/{name}": term for name, term in total.items()}
         self._losses.add(self.trainer.fit_loop.total_batch_idx, named, self.device, uneven)
         self._step(optimizer)
+        self._options.count(player)
         mover.module.zero_grad()  # frees their memory while the others move
         if mover.averages and self.generator_ema is not None:
             images = len(batch[0]) * self.trainer.world_size * self.n_critic  # since its last move
@@ -171,25 +172,25 @@ class AdversarialModule(Variant, ABC):
         if stage == "fit":
             check_trainer(self, self.trainer)
             processes.leave_to_the_loop(self, self.trainer.strategy)
-            self._resumed_options = None
+            self._options.start()
 
     def configure_optimizers(self) -> Any:
         players = self.players()
         optimizers, schedulers = optimizers_of(players, str(self.trainer.precision))
-        self._options = checkpoints.options_of(list(players), optimizers, schedulers)
+        self._options.note(list(players), optimizers, schedulers)
         return optimizers, schedulers
 
     def on_fit_start(self) -> None:
         warnings.filterwarnings("ignore", "Using ModelCheckpoint with manual optimization")  # it is meant to come after
-        if self._resumed_options is None:  # a second fit draws anew
+        self._losses, self._reduce = LossWatch(), processes.Reduction()
+        if not self._options.is_resumed or self.seed is None:  # a second fit draws anew
             self.seed = self.trainer.strategy.broadcast(fresh_seed(self.images_seen))
         processes.take_from_first([*self.parameters(), *self.buffers()])
         self._timed = [part for part in self.modules() if isinstance(part, Timed)]
         self._reseed(self.current_epoch)
 
     def on_train_start(self) -> None:
-        if self._resumed_options is not None:
-            checkpoints.hold_options(self._options, self._resumed_options, self.trainer)
+        self._options.hold(self.trainer.optimizers, [config.scheduler for config in self.trainer.lr_scheduler_configs])
 
     def on_train_epoch_start(self) -> None:
         self._reseed(self.current_epoch)
@@ -198,11 +199,10 @@ class AdversarialModule(Variant, ABC):
         batch = as_batch(batch)
         self._reseed(self.trainer.fit_loop.total_batch_idx, 1)
         self._counted = False
-        whole_batch = any(part.whole_batch for part in (self, *self.regularizers))
-        self._reduce.begin(len(batch[0]), whole_batch, self.trainer)
+        self._reduce.begin(len(batch[0]), self.whole_batch, self.trainer)
         self.images_seen += len(batch[0]) * self.trainer.world_size
         for part in self._timed:
-            part.images_seen.fill_(self.images_seen)
+            part.images_seen = self.images_seen
         self.play(batch)
         if (every := self.trainer.log_every_n_steps) and self.due(every):  # type: ignore[attr-defined]
             rates = zip(self.players(), self.trainer.optimizers, strict=True)
@@ -235,12 +235,12 @@ class AdversarialModule(Variant, ABC):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self._losses.check()
         checkpoints.check_finite(self, self.images_seen)
-        checkpoint |= {"live_arguments": self.live_arguments, "options": self._options}
+        checkpoint |= {"live_arguments": self.live_arguments, "options": self._options.save()}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoints.check(self, checkpoint)
         self.steps_taken = checkpoint["global_step"]
-        self._resumed_options = checkpoint.get("options", {})
+        self._options.load(checkpoint)
         if fit := checkpoint.get("loops", {}).get("fit_loop"):
             checkpoints.close_epoch(fit)
 

@@ -54,7 +54,7 @@ class Variant(LightningModule):
         return self.generate(self.latent(len(batch[0])), batch)
 
     def discriminate(self, image: Tensor, batch: Batch) -> Tensor:
-        """Returns what the discriminator makes of images, one for each of the batch."""
+        """Returns what the discriminator makes of images, one for each of the batch: one logit or several for each."""
         return self.discriminator(image, *self.condition(batch))
 
     def logits(self, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -98,11 +98,11 @@ class Variant(LightningModule):
         """Makes `normal` draw anew what lies beyond `threshold` (Brock et al., 2019, https://arxiv.org/abs/1809.11096)."""
         if threshold <= 0:
             raise ValueError(f"`threshold` must be above 0, got {threshold}.")
-        self._truncation = threshold
+        former, self._truncation = self._truncation, threshold
         try:
             yield
         finally:
-            self._truncation = None
+            self._truncation = former
 
     @contextmanager
     def averaged(self) -> Iterator[None]:

@@ -197,7 +197,7 @@ def test_where_training_images_are_evaluated_each_is_left_out_of_its_neighbors(t
 
 
 def test_what_cannot_be_scored_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="`spaces` must name at least one method of the module, got none"):
+    with pytest.raises(ValueError, match="`spaces` must name at least one method of the variant, got none"):
         NearestNeighborAccuracy(spaces=[])
     with pytest.raises(ValueError, match="`NearestNeighborAccuracy` needs a TensorDataModule, got NoneType"):
         trainer(tmp_path, callbacks=[NearestNeighborAccuracy()]).fit(small(), loader())

@@ -329,6 +329,18 @@ def go_on(run, tmp_path, capsys) -> Callable[..., Any]:
     return go_on
 
 
+def test_a_rate_beside_a_checkpoint_is_the_one_that_trains(go_on):
+    cli = go_on("--model.generator_optimizer.lr=1e-5")
+    discriminator, generator = (optimizer.param_groups[0]["lr"] for optimizer in cli.trainer.optimizers)
+    assert generator == 1e-5 and discriminator != 1e-5
+
+
+def test_another_optimizer_than_the_checkpoints_is_refused(go_on, capsys):
+    with pytest.raises(SystemExit):
+        go_on("--model.generator_optimizer=torch.optim.SGD", "--model.generator_optimizer.lr=0.1")
+    assert "`generator_optimizer` is SGD and the checkpoint's is Adam" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("option", "value", "line"),
     [

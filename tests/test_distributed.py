@@ -69,6 +69,11 @@ def test_batches_of_unequal_size_are_refused_on_both_processes(pair, variant):
         assert "The processes' batches must be of equal size, and were not" in pair(f"{variant}_uneven_{rank}.txt")
 
 
+def test_processes_agree_on_batch_norm_within_a_wrapper(pair):
+    assert any("running_mean" in name for name in pair("noisy", 0))
+    assert largest_difference(pair("noisy", 0), pair("noisy", 1)) == 0
+
+
 def test_processes_agree_on_integer_buffers_when_they_are_scored(pair):
     assert pair("counting", 0) == pair("counting", 1) > 0
 

@@ -11,7 +11,7 @@ from torch import nn
 from lightning_gans import AAE, ACGAN, GAN, WGANGP, InfoGAN, RelativisticGAN, UnrolledGAN
 from lightning_gans.mechanics import randomness
 from lightning_gans.mechanics.processes import leave_to_the_loop, local_buffers
-from lightning_gans.networks import DCGANDiscriminator, DCGANGenerator, SpectrallyNormalized
+from lightning_gans.networks import DCGANDiscriminator, DCGANGenerator, InstanceNoise, SpectrallyNormalized
 from lightning_gans.objectives import LeastSquares, NonSaturating
 from lightning_gans.regularizers import HistoricalAveraging
 from tests.conftest import Judge, Line, largest_difference, loader, tiny, trainer
@@ -90,7 +90,9 @@ def test_counters_come_back_from_a_process_that_trained(tmp_path):
 
 
 def test_an_average_in_half_precision_is_refused(fit):
-    with pytest.raises(ValueError, match="`precision` must not be bf16-true with a moving average, .* use bf16-mixed"):
+    with pytest.raises(
+        ValueError, match="`precision` must not be bf16-true with a moving average or regularizers, .* use bf16-mixed"
+    ):
         fit(tiny(), precision="bf16-true")
     fit(tiny(ema_halflife=0.0), 2, precision="bf16-true")
 
@@ -115,8 +117,7 @@ def test_a_generator_without_shapes_is_refused():
 
 
 def test_a_compiled_generator_draws(fit):
-    module = GAN(generator=torch.compile(Line(), backend="eager"), discriminator=Judge(), ema_halflife=0.0)
-    module.generator.latent_dim = 4
+    module = GAN(generator=torch.compile(Line(), backend="eager"), discriminator=Judge())
     assert module.draw(next(iter(loader())), 0)["fake"].shape == (8, 1, 8, 8)
 
 
@@ -254,6 +255,66 @@ def test_a_schedule_that_is_given_beside_a_checkpoint_holds(saved, tmp_path):
     assert generator["lr"] == pytest.approx(1e-3 * (1 - 6 / 16))
 
 
+class Falls:
+    """A function with a state, for LambdaLR."""
+
+    def __init__(self, factor):
+        self.factor = factor
+
+    def __call__(self, step):
+        return self.factor**step
+
+
+def sequence(period):
+    def make(optimizer):
+        parts = [linear(2, 0.5)(optimizer), torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, period)]
+        return torch.optim.lr_scheduler.SequentialLR(optimizer, parts, [3])
+
+    return make
+
+
+SCHEDULES = {
+    "linear": (linear(8), linear(16)),
+    "milestones": tuple(partial(torch.optim.lr_scheduler.MultiStepLR, milestones=[m]) for m in (100, 3)),
+    "sequence": (sequence(8), sequence(16)),
+    "one cycle": tuple(partial(torch.optim.lr_scheduler.OneCycleLR, max_lr=1e-2, total_steps=n) for n in (20, 40)),
+    "function": tuple(partial(torch.optim.lr_scheduler.LambdaLR, lr_lambda=Falls(f)) for f in (0.9, 0.5)),
+    "none before": (None, linear(16)),
+    "none now": (linear(8), None),
+    "another kind": (linear(8), sequence(16)),
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", SCHEDULES)
+@pytest.mark.parametrize("lr", [1e-3, 1e-4])
+def test_a_schedule_beside_a_checkpoint_stands_where_it_would_from_the_start(tmp_path, kind, lr):
+    before, now = SCHEDULES[kind]
+
+    def rates(schedule, steps, lr, path=None):
+        module = tiny(generator_optimizer=adam(lr), generator_scheduler=schedule, discriminator_scheduler=linear(10))
+        module.live_arguments = []  # as from the command line, which gives every argument
+        run = trainer(tmp_path, steps)
+        run.fit(module, loader(), ckpt_path=path)
+        return run, [optimizer.param_groups[0]["lr"] for optimizer in run.optimizers]
+
+    rates(before, 4, 1e-3)[0].save_checkpoint(tmp_path / "a.ckpt")
+    resumed, straight = rates(now, 6, lr, tmp_path / "a.ckpt")[1], rates(now, 6, lr)[1]
+    assert resumed == pytest.approx(straight)
+
+
+def test_an_option_that_needs_state_is_refused(saved, tmp_path):
+    with pytest.raises(ValueError, match="`amsgrad` of `discriminator_optimizer` needs state that the checkpoint"):
+        resumed(saved, tmp_path, discriminator_optimizer=adam(1e-3, amsgrad=True))
+
+
+def test_a_checkpoint_from_before_any_fit_begins_one(tmp_path):
+    module, run = tiny(), trainer(tmp_path, 2)
+    run.validate(module, loader(), verbose=False)
+    run.save_checkpoint(tmp_path / "new.ckpt")
+    trainer(tmp_path, 2).fit(tiny(), loader(), ckpt_path=tmp_path / "new.ckpt")
+
+
 def test_the_moments_of_the_checkpoint_are_kept_when_a_rate_changes(saved, tmp_path):
     run = trainer(tmp_path, 6)
     more = {"generator_optimizer": adam(1e-3), "generator_scheduler": linear(8)}
@@ -373,6 +434,7 @@ def test_what_is_the_same_on_all_processes_is_not_sent():
         def __init__(self):
             super().__init__()
             self.register_buffer("kept", torch.zeros(5))
+            self.inside = nn.BatchNorm1d(4)
 
-    network = nn.Sequential(SpectrallyNormalized(Judge()), Same(), nn.BatchNorm1d(3))
-    assert [len(buffer) for buffer in local_buffers(network)] == [3, 3]
+    network = nn.Sequential(SpectrallyNormalized(Judge()), Same(), InstanceNoise(nn.BatchNorm1d(3)))
+    assert [len(buffer) for buffer in local_buffers(network)] == [4, 4, 3, 3]

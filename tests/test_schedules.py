@@ -6,7 +6,7 @@ import pytest
 from jsonargparse import ArgumentParser
 from torch import nn
 
-from lightning_gans.mechanics.schedules import Cosine, Linear, Schedule, Steps, Timed, at
+from lightning_gans.mechanics.schedules import Cosine, Linear, Schedule, Steps, at
 from lightning_gans.networks import InstanceNoise
 
 
@@ -56,10 +56,3 @@ def test_a_recipe_names_a_schedule_where_a_number_stands():
     network = parser.instantiate_classes(config).network
     assert isinstance(network, InstanceNoise) and isinstance(network.std, Schedule)
     assert network.std(500) == 0.75
-
-
-def test_the_time_of_a_network_is_kept_in_its_state():
-    timed, other = Timed(), Timed()
-    timed.images_seen.fill_(2**40)
-    other.load_state_dict(timed.state_dict())
-    assert int(other.images_seen) == 2**40

@@ -11,7 +11,7 @@ from lightning_gans import WGANGP, AdversarialModule
 from lightning_gans.adversarial import Batch, Terms
 from lightning_gans.datamodules.data_module import TensorDataModule
 from lightning_gans.datamodules.tensors import ImagePairs, InMemory, Sequences, TensorImages, Unpaired
-from lightning_gans.objectives import LeastSquares, NonSaturating
+from lightning_gans.objectives import NonSaturating
 from lightning_gans.penalties import zero_centered_penalty
 from tests.conftest import Judge, Line
 
@@ -46,10 +46,9 @@ class TwoSided(AdversarialModule):
 
     generate = None
 
-    def __init__(self, size: int = 8, **kwargs: Any):
+    def __init__(self, **kwargs: Any):
         super().__init__(**kwargs)
-        self.objective = LeastSquares()
-        self.pool = nn.ModuleDict({side: Pool(size) for side in ("x", "y")})
+        self.pool = nn.ModuleDict({side: Pool() for side in "xy"})
 
     def real(self, batch: Batch) -> Tensor:
         return batch[1]
@@ -60,42 +59,35 @@ class TwoSided(AdversarialModule):
     def discriminate(self, image: Tensor, batch: Batch) -> Tensor:
         return self.discriminator["y"](image)
 
-    def sides(self, batch: Batch) -> dict[str, tuple[Tensor, Tensor, Tensor]]:
-        """Returns the real images of each side, and its fakes with what they were made of."""
-        x, y = batch
-        return {"x": (x, self.generator["x"](y), y), "y": (y, self.generator["y"](x), x)}
-
     def discriminator_loss(self, batch: Batch) -> Terms:
         terms = {}
-        for side, (real, fake, _) in self.sides(batch).items():
-            old, judge = self.pool[side](fake, self), self.discriminator[side]
-            terms[side] = self.objective.discriminator(judge(real), judge(old))
+        for side, real, source in (("x", *batch), ("y", *batch[::-1])):
+            judge, fake = self.discriminator[side], self.pool[side](self.generator[side](source), self)
+            terms[side] = (judge(real) - 1).square().mean() + judge(fake).square().mean()
         return terms
 
     def generator_loss(self, batch: Batch) -> Terms:
         terms = {}
-        for side, (_, fake, source) in self.sides(batch).items():
-            back = self.generator["x" if side == "y" else "y"](fake)
-            terms[side] = 2 * self.objective.generator(self.discriminator[side](fake))
-            terms[f"cycle_{side}"] = 10 * l1_loss(back, source)
+        for side, back, source in (("x", "y", batch[1]), ("y", "x", batch[0])):
+            fake = self.generator[side](source)
+            terms[side] = (self.discriminator[side](fake) - 1).square().mean()
+            terms[f"cycle_{side}"] = 10 * l1_loss(self.generator[back](fake), source)
         return terms
 
 
 class Pool(nn.Module):
     """Hands out the fakes of the batch before for every second one; equal on all processes."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.register_buffer("kept", torch.zeros(8, 1, size, size))
+        self.register_buffer("kept", torch.zeros(8, 1, 8, 8))
         self.register_buffer("filled", torch.zeros((), dtype=torch.bool))
 
     def forward(self, fake: Tensor, module: AdversarialModule) -> Tensor:
-        everyone = module.gather(fake.detach())
-        first = module.global_rank * len(fake)
-        every_second = (torch.arange(len(everyone)) % 2 == 0).view(-1, 1, 1, 1) & self.filled
-        mixed = torch.where(every_second, self.kept[: len(everyone)].to(everyone), everyone)
-        self.kept[: len(everyone)] = everyone
-        self.filled.fill_(True)
+        everyone, first = module.gather(fake.detach()), module.global_rank * len(fake)
+        every_second = (torch.arange(8) % 2 == 0).view(-1, 1, 1, 1) & self.filled
+        mixed = torch.where(every_second, self.kept.to(everyone), everyone)
+        self.kept.copy_(everyone), self.filled.fill_(True)
         return mixed[first : first + len(fake)]
 
 

@@ -13,8 +13,8 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 
 import lightning_gans
 from lightning_gans.__main__ import main
-from lightning_gans.mechanics.processes import local_buffers
 from lightning_gans.mechanics.statistics import running_norms
+from lightning_gans.networks import DCGANDiscriminator, InstanceNoise
 from tests.conftest import RECIPES, Judge, Line, loader, make_comparable, reduced, tiny, trainer
 from tests.toys import TOYS, ToyData
 
@@ -66,8 +66,8 @@ class Spy(Callback):
             torch.distributed.all_reduce = self.all_reduce
         self.note("end", pl_module)
         players = [name.split("_loss/")[0] for name in pl_module._losses.latest]
-        networks = (pl_module.generator, pl_module.discriminator)
-        buffers = sum(buffer.numel() for network in networks for buffer in local_buffers(network))
+        networks = [*pl_module.generator.named_buffers(), *pl_module.discriminator.named_buffers()]
+        buffers = sum(buffer.numel() for name, buffer in networks if name.endswith(("running_mean", "running_var")))
         self.states["reduced"] = {  # in one move: each parameter, a flag for it, the terms, sizes, running statistics
             name: torch.tensor(
                 sum(p.numel() + 1 for p in player.module.parameters()) + players.count(name) + 2 + buffers
@@ -197,6 +197,10 @@ def walk(folder: Path) -> None:
         except ValueError as error:
             refused = str(error)
         (folder / f"{variant.__name__}_uneven_{rank}.txt").write_text(refused)
+
+    noisy = lightning_gans.GAN(generator=Line(), discriminator=InstanceNoise(DCGANDiscriminator(1, 8, 4)))
+    fit_own_loaders(noisy, folder / "noisy", 64)
+    torch.save(noisy.state_dict(), folder / f"noisy_{rank}.pt")
 
     counting = lightning_gans.GAN(generator=Counting(), discriminator=Judge())
     fit_own_loaders(counting, folder / "counting", 64)

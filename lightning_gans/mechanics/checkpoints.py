@@ -1,17 +1,13 @@
 """The content of checkpoints, and arguments of a resumed run that differ from it."""
 
-import copy
 import functools
 import inspect
-import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from lightning.pytorch.core.mixins.hparams_mixin import _given_hyperparameters
 from torch import nn
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 
 from lightning_gans.mechanics.messages import GO_ON
 
@@ -86,6 +82,12 @@ def check(module: Any, checkpoint: dict[str, Any]) -> None:
         checkpoint["state_dict"].setdefault("_extra_state", torch.tensor(counters))
 
 
+def counters_of(checkpoint: Mapping[str, Any]) -> tuple[int, int | None]:
+    """Returns the training images and the seed of the run that wrote a checkpoint; the seed is None if it had none."""
+    images, seed = checkpoint["state_dict"].get("_extra_state", torch.tensor([0, -1])).tolist()
+    return images, None if seed < 0 else seed
+
+
 def check_finite(module: nn.Module, images_seen: int) -> None:
     """Refuses to write weights that are not finite."""
     for name, parameter in module.named_parameters():
@@ -120,58 +122,3 @@ def make_buffers(module: nn.Module, state_dict: dict[str, Any], prefix: str) -> 
         name = key.removeprefix(prefix)
         if key.startswith(prefix) and "." not in name and not hasattr(module, name):
             module.register_buffer(name, torch.zeros_like(value))
-
-
-# Rates and schedules: torch's optimizers and schedulers restore, with their state, also the options they were made
-# with. So a rate that is given beside a checkpoint would be forgotten.
-
-
-def options_of(names: list[str], optimizers: list[Optimizer], schedulers: list[LRScheduler]) -> dict[str, Any]:
-    """Returns the options with which each player's optimizer and schedule were made, as a checkpoint can hold them."""
-    options: dict[str, Any] = {}
-    for name, optimizer in zip(names, optimizers, strict=True):
-        groups = [{k: v for k, v in group.items() if is_plain(v)} for group in optimizer.param_groups]
-        options[name] = {"optimizer": type(optimizer).__name__, "groups": groups, "scheduler": None, "schedule": {}}
-        for scheduler in schedulers:
-            if scheduler.optimizer is optimizer:
-                schedule = {k: v for k, v in scheduler.state_dict().items() if is_plain(v)}
-                options[name] |= {"scheduler": type(scheduler).__name__, "schedule": schedule}
-    return options
-
-
-def hold_options(given: dict[str, Any], saved: dict[str, Any], trainer: Any) -> None:
-    """Makes options that differ from those of the checkpoint hold in optimizers whose state was restored from it.
-
-    A schedule that differs stands where it would stand had it been there from the start.
-
-    Args:
-        given: `options_of` this run.
-        saved: `options_of` the run that wrote the checkpoint.
-        trainer: This run's, with optimizers in the order of `given`.
-    """
-    schedulers = [config.scheduler for config in trainer.lr_scheduler_configs]
-    for (name, new), optimizer in zip(given.items(), trainer.optimizers, strict=True):
-        old = saved.get(name)
-        if old is None or old == new:
-            continue
-        if old["optimizer"] != new["optimizer"]:
-            raise ValueError(
-                f"`{name}_optimizer` is {new['optimizer']} and the checkpoint's is {old['optimizer']}, whose state it "
-                f"cannot go on from: give {old['optimizer']}, or start without the checkpoint."
-            )
-        for group, fresh, before in zip(optimizer.param_groups, new["groups"], old["groups"], strict=True):
-            group |= {k: copy.copy(v) for k, v in fresh.items() if v != before.get(k)}
-        for scheduler in schedulers:
-            if scheduler.optimizer is optimizer:
-                replay(scheduler, new, before_steps=scheduler.last_epoch)
-
-
-def replay(scheduler: LRScheduler, options: dict[str, Any], before_steps: int) -> None:
-    """Takes a schedule from its start to where it stood, with its own options."""
-    for group, fresh in zip(scheduler.optimizer.param_groups, options["groups"], strict=True):
-        group |= {k: fresh[k] for k in ("lr", "initial_lr") if k in fresh}
-    scheduler.load_state_dict(copy.deepcopy(options["schedule"]))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of steps before the optimizer's
-        for _ in range(before_steps):
-            scheduler.step()

@@ -54,8 +54,9 @@ def check_trainer(module: Any, trainer: Any) -> None:
     if trainer.world_size > 1 and not isinstance(trainer.strategy, DDPStrategy):
         raise ValueError(f"`strategy` must be ddp on several processes, got {type(trainer.strategy).__name__}.")
     precision = str(trainer.precision)
-    if precision in ("bf16-true", "16-true") and module.generator_ema is not None:
+    averages = module.generator_ema is not None or len(module.regularizers)
+    if precision in ("bf16-true", "16-true") and averages:
         raise ValueError(
-            f"`precision` must not be {precision} with a moving average, which would lose small updates: use "
-            f"{precision.replace('true', 'mixed')}, or set `ema_halflife` to 0."
+            f"`precision` must not be {precision} with a moving average or regularizers, whose means would lose small "
+            f"updates: use {precision.replace('true', 'mixed')}, or set `ema_halflife` to 0 and take the others out."
         )

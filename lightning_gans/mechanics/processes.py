@@ -77,11 +77,11 @@ def take_from_first(tensors: Iterable[Tensor]) -> None:
 def local_buffers(module: nn.Module) -> list[Tensor]:
     """Returns the buffers that differ between processes, such as running statistics: each has its own images.
 
-    Left out are integers, and the buffers of modules that are the same on all processes by construction: those with
-    `same_on_all_processes`, and spectral norm, whose iterations see weights alone.
+    Left out are integers, and the own buffers of modules that are the same on all processes by construction: those
+    with `same_on_all_processes`, and spectral norm, whose iterations see weights alone.
     """
     same = [m for m in module.modules() if isinstance(m, _SpectralNorm) or getattr(m, "same_on_all_processes", False)]
-    left_out = {id(buffer) for m in same for buffer in m.buffers()}
+    left_out = {id(buffer) for m in same for buffer in m.buffers(recurse=False)}
     return [b for b in module.buffers() if b.is_floating_point() and id(b) not in left_out]
 
 
@@ -102,6 +102,7 @@ class Reduction:
             trainer: The trainer.
         """
         if trainer.world_size == 1:
+            self._usual_size = None
             return
         if self._usual_size is None:
             self._usual_size = trainer.strategy.broadcast(size)
@@ -135,7 +136,8 @@ class Reduction:
         numbers = torch.stack([term.to(flags) for term in terms.values()])
         deviation = float(size - self._usual_size)
         sizes = self._on_device((deviation, deviation**2), gradients[0])
-        average([flags, numbers, sizes, *gradients, *(b for network in networks for b in local_buffers(network))])
+        buffers = {id(buffer): buffer for network in networks for buffer in local_buffers(network)}  # each once
+        average([flags, numbers, sizes, *gradients, *buffers.values()])
         # Reading flags waits for the device; where everything was used here, it was used somewhere.
         anywhere = used if all(used) else flags.tolist()
         for parameter, gradient, use in zip(parameters, gradients, anywhere, strict=True):

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 import torch
 import yaml
 
+from lightning_gans.mechanics.checkpoints import counters_of
+
 WORDS = ("last", "best")
 LOGGERS_FOLDER = "lightning_logs"  # of a logger without a name
 
@@ -190,7 +192,7 @@ def keep_seed(config: Any, checkpoint: Mapping[str, Any], args: Sequence[str]) -
         checkpoint: The checkpoint from which the run goes on.
         args: The words of the command, in which another seed than the checkpoint's is refused.
     """
-    given, kept = config.seed_everything, checkpoint.get("seed")
+    given, (_, kept) = config.seed_everything, counters_of(checkpoint)
     if kept is None or given is False:
         return []
     config.seed_everything = kept

@@ -4,8 +4,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 
 class Schedule(ABC):
@@ -81,13 +80,8 @@ def checked_kimg(kimg: float) -> float:
 class Timed(nn.Module):
     """A network that must know how far training is.
 
-    The loop fills `images_seen` with the number of training images, over all processes, before each batch. It is a
-    buffer, so a resumed run goes on where it was, and a look at the network does not move it.
+    Before each batch the loop sets `images_seen` to the training images so far, over all processes. It is a number of
+    Python, so that nobody waits for the device, and a part of no state: the loop counts, also in a resumed run.
     """
 
-    same_on_all_processes = True  # the loop gives every process the same number, so there is nothing to average
-    images_seen: Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.register_buffer("images_seen", torch.zeros((), dtype=torch.int64))
+    images_seen: int = 0

@@ -4,6 +4,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from lightning_gans.adversarial import AdversarialModule, Batch, Terms
+from lightning_gans.mechanics.schedules import Schedule
 from lightning_gans.objectives import NonSaturating, Objective
 
 
@@ -26,7 +27,7 @@ class ACGAN(AdversarialModule):
             (b, 1 + classes) logits, the first of them real against fake.
     """
 
-    def __init__(self, class_weight: float = 1.0, objective: Objective = NonSaturating(), **kwargs):
+    def __init__(self, class_weight: float | Schedule = 1.0, objective: Objective = NonSaturating(), **kwargs):
         super().__init__(conditional=True, **kwargs)
         self.class_weight = class_weight
         self.objective = objective
@@ -44,7 +45,7 @@ class ACGAN(AdversarialModule):
         guesses = cross_entropy(real[:, 1:], label) + cross_entropy(fake[:, 1:], label)
         return {
             "adversarial": self.objective.discriminator(real[:, 0], fake[:, 0]),
-            "class": self.class_weight * guesses,
+            "class": self.now(self.class_weight) * guesses,
         }
 
     def generator_loss(self, batch: Batch) -> Terms:
@@ -52,5 +53,5 @@ class ACGAN(AdversarialModule):
         fake = self.discriminate(self.fake(batch), batch)
         return {
             "adversarial": self.objective.generator(fake[:, 0]),
-            "class": self.class_weight * cross_entropy(fake[:, 1:], label),
+            "class": self.now(self.class_weight) * cross_entropy(fake[:, 1:], label),
         }

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from lightning_gans.adversarial import AdversarialModule, Batch, Terms
+from lightning_gans.mechanics.schedules import Schedule
 from lightning_gans.mechanics.statistics import hold_statistics, take_statistics
 
 
@@ -33,16 +34,18 @@ class CatGAN(AdversarialModule):
     whole_batch = True
     logits = None  # type: ignore[assignment]  # the discriminator has classes, and none of them is real or fake
 
-    def __init__(self, supervised_weight: float = 1.0, **kwargs):
+    def __init__(self, supervised_weight: float | Schedule = 1.0, **kwargs):
         super().__init__(**kwargs)
         self.supervised_weight = supervised_weight
         hold_statistics(self.discriminator)
 
     def play(self, batch: Batch) -> None:
         super().play(batch)
-        take_statistics(self.discriminator, batch[0])
+        take_statistics(self.discriminator, self.real(batch))
 
     def discriminator_loss(self, batch: Batch) -> Terms:
+        if len(batch) < 2:
+            raise ValueError("CatGAN needs batches of (image, label), with -1 for what is not known, got images alone.")
         real, label = self.gather(self.discriminate(self.real(batch), batch)), self.gather(batch[1])
         fake = self.discriminate(self.fake(batch), batch)
         guesses = cross_entropy(real, label, ignore_index=-1, reduction="sum") / (label >= 0).sum().clamp(min=1)
@@ -50,7 +53,7 @@ class CatGAN(AdversarialModule):
             "balance": -marginal_entropy(real),
             "certainty": conditional_entropy(real),
             "uncertainty": -conditional_entropy(fake),
-            "class": self.supervised_weight * guesses,
+            "class": self.now(self.supervised_weight) * guesses,
         }
 
     def generator_loss(self, batch: Batch) -> Terms:

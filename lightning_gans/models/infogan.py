@@ -5,6 +5,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, one_hot
 
 from lightning_gans.adversarial import AdversarialModule, Batch, Terms
+from lightning_gans.mechanics.schedules import Schedule
 from lightning_gans.objectives import NonSaturating, Objective
 
 
@@ -34,8 +35,8 @@ class InfoGAN(AdversarialModule):
         self,
         num_categories: int = 10,
         num_factors: int = 2,
-        category_weight: float = 1.0,
-        factor_weight: float = 0.1,
+        category_weight: float | Schedule = 1.0,
+        factor_weight: float | Schedule = 0.1,
         objective: Objective = NonSaturating(),
         **kwargs,
     ):
@@ -70,10 +71,10 @@ class InfoGAN(AdversarialModule):
         terms = {}
         if self.num_categories:
             category = cross_entropy(logits[:, 1 : 1 + split], latent[:, :split].argmax(1))
-            terms["category"] = self.category_weight * category
+            terms["category"] = self.now(self.category_weight) * category
         if self.num_factors:
             error = logits[:, 1 + split :] - latent[:, split : split + self.num_factors]
-            terms["factors"] = self.factor_weight * error.square().sum(1).mean() / 2
+            terms["factors"] = self.now(self.factor_weight) * error.square().sum(1).mean() / 2
         return terms
 
     def latent(self, size: int) -> Tensor:

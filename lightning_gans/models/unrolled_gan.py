@@ -48,10 +48,11 @@ class UnrolledGAN(AdversarialModule):
         super().on_fit_start()
         optimizer = self.trainer.optimizers[list(self.players()).index("discriminator")]
         group = optimizer.param_groups[0]
-        if type(optimizer) is not Adam or group["weight_decay"] or group["amsgrad"]:
+        several = len(optimizer.param_groups) > 1
+        if type(optimizer) is not Adam or group["weight_decay"] or group["amsgrad"] or several:
             raise ValueError(
-                "`discriminator_optimizer` must be torch.optim.Adam without `weight_decay` and `amsgrad`, since its "
-                f"steps are unrolled, got {type(optimizer).__name__}."
+                "`discriminator_optimizer` must be torch.optim.Adam without `weight_decay`, `amsgrad` and groups, its "
+                f"steps being unrolled, got {type(optimizer).__name__}."
             )
 
     def discriminator_loss(self, batch: Batch) -> Terms:

@@ -1,6 +1,7 @@
 """WGAN-GP."""
 
 from lightning_gans.adversarial import AdversarialModule, Batch, Terms
+from lightning_gans.mechanics.schedules import Schedule
 from lightning_gans.penalties import between, one_centered_penalty
 
 
@@ -19,7 +20,7 @@ class WGANGP(AdversarialModule):
         kwargs: See `AdversarialModule`.
     """
 
-    def __init__(self, penalty_weight: float = 10.0, n_critic: int = 5, **kwargs):
+    def __init__(self, penalty_weight: float | Schedule = 10.0, n_critic: int = 5, **kwargs):
         super().__init__(n_critic=n_critic, **kwargs)
         self.penalty_weight = penalty_weight
 
@@ -28,7 +29,7 @@ class WGANGP(AdversarialModule):
         points = between(real, fake)
         return {
             "wasserstein": self.discriminate(fake, batch).mean() - self.discriminate(real, batch).mean(),
-            "penalty": self.penalty_weight * one_centered_penalty(self.discriminate(points, batch), points),
+            "penalty": self.now(self.penalty_weight) * one_centered_penalty(self.discriminate(points, batch), points),
         }
 
     def generator_loss(self, batch: Batch) -> Terms:

@@ -34,8 +34,6 @@ class FeatureMatching(Regularizer):
     def terms(self, player: str, module: AdversarialModule, batch: Batch, terms: Terms) -> Terms:
         if player != "generator":
             return terms
-        if hasattr(module.discriminator, "_orig_mod"):
-            raise ValueError("`FeatureMatching` needs a discriminator that is not compiled: hand in the plain one.")
         if self.layer not in dict(module.discriminator.named_modules()):
             raise ValueError(f"`layer` must be a layer of the discriminator, got {self.layer}.")
         if self.replaces not in terms:
@@ -50,4 +48,6 @@ class FeatureMatching(Regularizer):
         """Returns E f over the images of all processes."""
         with outputs(module.discriminator.get_submodule(self.layer)) as features:
             module.discriminate(image, batch)
+        if not features:
+            raise ValueError(f"`layer` must be one that the discriminator calls, not compiled, got {self.layer}.")
         return module.gather(features[-1].mean(0, keepdim=True)).mean(0)

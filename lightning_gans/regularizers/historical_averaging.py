@@ -28,7 +28,7 @@ class HistoricalAveraging(Regularizer):
         if weight <= 0:
             raise ValueError(f"`weight` must be positive, got {weight}.")
         self.weight = weight
-        self._counted: dict[str, int] = {}  # the batch at which a player was last counted, in this run
+        self._counted: dict[str, int] = {}  # images seen when a player was last counted
 
     def terms(self, player: str, module: AdversarialModule, batch: Batch, terms: Terms) -> Terms:
         parameters = [p for p in module.players()[player].module.parameters() if p.requires_grad]
@@ -37,7 +37,7 @@ class HistoricalAveraging(Regularizer):
             self.register_buffer(f"{player}_mean", torch.zeros_like(theta))
             self.register_buffer(f"{player}_count", torch.zeros((), dtype=torch.long, device=theta.device))
         mean, count = self.get_buffer(f"{player}_mean"), self.get_buffer(f"{player}_count")
-        now = module.trainer.fit_loop.total_batch_idx
+        now = module.images_seen
         if self._counted.get(player) != now:  # once for all micro-batches
             self._counted[player] = now
             count += 1

@@ -35,5 +35,5 @@ class InstanceNoise(Timed):
     def forward(self, image: Float[Tensor, "b ..."], *condition: Any) -> Tensor:
         if self.training:
             noise = torch.randn(len(image), *image.shape[1:], device=image.device, dtype=image.dtype)
-            image = image + at(self.std, int(self.images_seen)) * noise
+            image = image + at(self.std, self.images_seen) * noise
         return self.discriminator(image, *condition)
