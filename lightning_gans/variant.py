@@ -115,22 +115,16 @@ class Variant(LightningModule):
             self.generator = generator
 
     @contextmanager
-    def in_eval_mode(self) -> Iterator[None]:
-        """Has all modules in evaluation mode, without gradients and in full precision."""
+    def evaluating(self) -> Iterator[None]:
+        """Does as `averaged`, and has all modules in evaluation mode, without gradients and in full precision."""
         modes = [(module, module.training) for module in self.modules()]
-        with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
+        with self.averaged(), torch.no_grad(), torch.autocast(self.device.type, enabled=False):
             self.eval()
             try:
                 yield
             finally:
                 for module, training in modes:
                     module.training = training
-
-    @contextmanager
-    def evaluating(self) -> Iterator[None]:
-        """Does as `averaged` and `in_eval_mode`: that is how samples are drawn."""
-        with self.averaged(), self.in_eval_mode():
-            yield
 
     def draw(self, batch: Any, seed: int, latent: Tensor | None = None) -> dict[str, Tensor]:
         """Returns `samples(batch)` by the averaged generator in evaluation mode.

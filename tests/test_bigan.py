@@ -202,5 +202,5 @@ def test_what_cannot_be_scored_is_refused(tmp_path):
     with pytest.raises(ValueError, match="`NearestNeighborAccuracy` needs a TensorDataModule, got NoneType"):
         trainer(tmp_path, callbacks=[NearestNeighborAccuracy()]).fit(small(), loader())
     data = Pixels([greys([10, 20, 200, 210], [1, 1, 2, 2])])
-    with pytest.raises(ValueError, match="`spaces` must be methods of GAN, got encode"):
+    with pytest.raises(ValueError, match="needs a variant that has a method `encode`, which GAN does not"):
         trainer(tmp_path, callbacks=[NearestNeighborAccuracy()]).fit(GAN(generator=Line(), discriminator=Judge()), data)

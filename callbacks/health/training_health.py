@@ -1,12 +1,14 @@
 """Looks at how the game goes, and sentences for what goes wrong."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from lightning import Callback, Trainer
 from lightning.pytorch.utilities.rank_zero import rank_zero_warn
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
 from torch.nn.utils.rnn import pad_sequence
 
@@ -38,10 +40,11 @@ class TrainingHealth(Callback):
     latent of zeros.
 
     A look changes nothing of the training. Samples are those of the averaged generator in eval mode, always from the
-    same latents. Logits are those of the discriminator, for training images, held-out images and samples of the
-    generator as it plays, all in eval mode. The held-out images are the first of the last validation; without one in
-    this run, or if the data module validates on its training images, nothing is held out. Classes are counted where
-    batches hold labels of few enough classes: the class of a sample is the one of the nearest real image of its batch.
+    same latents. For `right` and `sure` the players judge and draw as they train, before they move, and their buffers
+    are put back; for `memorized` the discriminator judges training images, held-out images and such samples in eval
+    mode. The held-out images are the first of the last validation; without one in this run, or if the data module
+    validates on its training images, nothing is held out. Classes are counted where batches hold labels of few enough
+    classes: the class of a sample is the one of the nearest real image of its batch.
 
     Args:
         every_kimg: Thousands of training images between two looks, rounded to whole batches. A look ends with the batch
@@ -134,7 +137,8 @@ class TrainingHealth(Callback):
     def on_train_batch_start(self, trainer: Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
         if self._interval is None:
             self._interval = batches_of(self.every_kimg, batch, trainer)
-        if self._seen is None and pl_module.due(self._interval):
+        # Not in a run's first batch, since some networks remember the first that they are shown.
+        if self._seen is None and pl_module.images_seen and pl_module.due(self._interval):
             self._seen = self._see_logits(trainer, pl_module, as_batch(batch))
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: Any, optimizer: Any) -> None:
@@ -201,13 +205,17 @@ class TrainingHealth(Callback):
         held_out = self._held_out or [torch.empty(0)]
         sizes = torch.tensor([len(batch[0]), len(held_out[0])], device=trainer.strategy.root_device)
         size, others = (trainer.strategy.reduce(sizes, reduce_op="min") if trainer.world_size > 1 else sizes).tolist()
-        seed, numbers = mix(self.seed, trainer.global_rank), {}
-        real, fake = logits_of(module, self._part(batch, size), seed)
-        if module.objective is not None:
-            numbers["right"], numbers["sure"] = health.right_and_sure(real, fake, module.objective)
-        if others:
-            unseen, _ = logits_of(module, self._part(held_out, others), seed)
-            numbers["memorized"] = health.memorized(real, unseen, fake)
+        part, numbers = self._part(batch, size), {}
+        with seeded(mix(self.seed, trainer.global_rank), module.device):
+            if module.objective is not None:
+                with torch.no_grad(), torch.autocast(module.device.type, enabled=False), buffers_put_back(module):
+                    real, fake = logits_of(module, part)
+                numbers["right"], numbers["sure"] = health.right_and_sure(real, fake, module.objective)
+            if others:
+                with module.evaluating():
+                    real, fake = logits_of(module, part)
+                    unseen, _ = logits_of(module, self._part(held_out, others))
+                numbers["memorized"] = health.memorized(real, unseen, fake)
         return numbers
 
     def _report(self, trainer: Trainer, pl_module: Any) -> None:
@@ -235,8 +243,21 @@ def players_of(trainer: Any, module: Any) -> list[tuple[str, Any]]:
     return list(zip(module.players(), trainer.optimizers, strict=True))
 
 
-def logits_of(module: Any, batch: Batch, seed: int) -> tuple[Tensor, Tensor]:
-    """Returns the logits (n,) of what counts as real and of what counts as fake, by both players as they stand."""
-    with module.in_eval_mode(), seeded(seed, module.device):
-        real, fake = module.logits(batch)
+def logits_of(module: Any, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Returns the logits (n,) of what counts as real and of what counts as fake."""
+    real, fake = module.logits(batch)
     return real.flatten(), fake.flatten()
+
+
+@contextmanager
+def buffers_put_back(module: nn.Module) -> Iterator[None]:
+    """Puts all buffers back to what they were before it, such as running statistics."""
+    kept = [(part, dict(part._buffers)) for part in module.modules()]
+    values = [(buffer, buffer.clone()) for buffer in module.buffers()]
+    try:
+        yield
+    finally:
+        for part, buffers in kept:
+            part._buffers = buffers
+        for buffer, before in values:
+            buffer.copy_(before)
