@@ -1,7 +1,6 @@
 """Command line: `lightning-gans fit --config dcgan_mnist`, or `python -m lightning_gans`."""
 
 import glob
-import os
 import shlex
 import sys
 import warnings
@@ -22,7 +21,9 @@ import lightning_gans.datamodules
 import lightning_gans.models
 import lightning_gans.networks
 import lightning_gans.regularizers  # noqa: F401  importing a class lets a config name it without its path
+from lightning_gans.callbacks import SampleWriter
 from lightning_gans.callbacks.scores.scorer import Scorer
+from lightning_gans.mechanics.files import atomic_write
 from lightning_gans.mechanics.messages import nearest, own_error, usage_message
 from lightning_gans.mechanics.precision import fast_precision
 from lightning_gans.mechanics.resume import (
@@ -54,12 +55,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        temporary = Path(f"{path}.part")
-        temporary.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
+        with atomic_write(path) as file:
             torch.save(checkpoint, file)
-            os.fsync(file.fileno())
-        temporary.replace(path)
 
 
 class SaveNewConfig(SaveConfigCallback):
@@ -162,7 +159,9 @@ class GANCLI(LightningCLI):
                 if trainer.max_steps == -1
                 else f"--trainer.max_steps {2 * trainer.max_steps}"
             )
-            lines += [f"  go on    lightning-gans fit {run} {more}", f"  draw     lightning-gans predict {run}"]
+            lines += [f"  go on    lightning-gans fit {run} {more}"]
+            if any(isinstance(callback, SampleWriter) for callback in trainer.callbacks):
+                lines += [f"  draw     lightning-gans predict {run}"]
         say("\n".join(lines))
 
 

@@ -63,8 +63,9 @@ def version(run: Path) -> int:
 
 
 def last_of(folder: Path) -> Path | None:
-    """Returns the newest `last.ckpt` of a folder, if any; ModelCheckpoint may number them."""
-    return next(iter(newest_first(folder.glob("last*.ckpt"))), None)
+    """Returns the newest `last.ckpt` of a folder, which may be numbered, otherwise the newest checkpoint, if any."""
+    files = newest_first(folder.glob("last*.ckpt")) or newest_first(folder.glob("*.ckpt"))
+    return next(iter(files), None)
 
 
 def best_of(folder: Path) -> Path | None:
