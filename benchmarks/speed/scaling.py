@@ -90,7 +90,8 @@ def count(recipe: str) -> dict[str, float]:
     found |= {f"{part}_parameters": number for part, number in numbers.items()}
     both = sum(numbers.values())
     # weights, Adam's two moments, the average, the gradient of one player, and what one reduction copies
-    found["fixed_bytes"] = 4 * (3 * both + numbers["generator"] + max(numbers.values())) + CHUNK
+    largest = max(4 * p.numel() for p in module.parameters())
+    found["fixed_bytes"] = 4 * (3 * both + numbers["generator"] + max(numbers.values())) + max(CHUNK, largest)
     found |= {f"{part}_bytes_reduced_per_move": 4 * number for part, number in numbers.items()}
     found |= {f"{part}_flops_per_image": flops(module, part, batch_of(module, 2)) for part in parts}
     widths = [norm.num_features for norm in module.generator.modules() if isinstance(norm, _BatchNorm)]
