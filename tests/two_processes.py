@@ -10,11 +10,12 @@ import torch
 import yaml
 from lightning import Callback
 from lightning.pytorch.callbacks import ModelCheckpoint
+from torch import nn
 
 import lightning_gans
 from lightning_gans.__main__ import main
 from lightning_gans.mechanics.statistics import running_norms
-from lightning_gans.networks import DCGANDiscriminator, InstanceNoise
+from lightning_gans.networks import InstanceNoise
 from tests.conftest import RECIPES, Judge, Line, loader, make_comparable, reduced, tiny, trainer
 from tests.toys import TOYS, ToyData
 
@@ -198,7 +199,8 @@ def walk(folder: Path) -> None:
             refused = str(error)
         (folder / f"{variant.__name__}_uneven_{rank}.txt").write_text(refused)
 
-    noisy = lightning_gans.GAN(generator=Line(), discriminator=InstanceNoise(DCGANDiscriminator(1, 8, 4)))
+    judge = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(64), nn.Linear(64, 1), nn.Flatten(0))
+    noisy = lightning_gans.GAN(generator=Line(), discriminator=InstanceNoise(judge))
     fit_own_loaders(noisy, folder / "noisy", 64)
     torch.save(noisy.state_dict(), folder / f"noisy_{rank}.pt")
 
