@@ -86,7 +86,7 @@ ALPHA = 0.9  # label of data, where it is smoothed
 
 
 def optimal_logits(objective, p: Tensor, q: Tensor) -> Tensor:
-    """What gradient descent on the logits of each outcome finds, data being p and samples q."""
+    """Finds the logit of each outcome by gradient descent, for data p and samples q."""
     logits = torch.zeros_like(p, requires_grad=True)
     descent = torch.optim.LBFGS([logits], max_iter=300, tolerance_grad=1e-9, line_search_fn="strong_wolfe")
 
