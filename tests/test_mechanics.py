@@ -10,7 +10,7 @@ from torch import nn
 
 from lightning_gans import AAE, ACGAN, GAN, WGANGP, InfoGAN, RelativisticGAN, UnrolledGAN
 from lightning_gans.mechanics import randomness
-from lightning_gans.mechanics.processes import leave_to_the_loop, local_buffers
+from lightning_gans.mechanics.processes import gradient_of, in_memory_order, leave_to_the_loop, local_buffers
 from lightning_gans.networks import DCGANDiscriminator, DCGANGenerator, InstanceNoise, SpectrallyNormalized
 from lightning_gans.objectives import LeastSquares, NonSaturating
 from lightning_gans.regularizers import HistoricalAveraging
@@ -438,3 +438,12 @@ def test_what_is_the_same_on_all_processes_is_not_sent():
 
     network = nn.Sequential(SpectrallyNormalized(Judge()), Same(), InstanceNoise(nn.BatchNorm1d(3)))
     assert [len(buffer) for buffer in local_buffers(network)] == [4, 4, 3, 3]
+
+
+def test_a_gradient_is_sent_in_the_layout_of_its_parameter():
+    parameter = nn.Parameter(torch.zeros(2, 3, 4, 4).contiguous(memory_format=torch.channels_last))
+    assert gradient_of(parameter).stride() == parameter.stride()
+    parameter.grad = torch.randn(2, 3, 4, 4)
+    sent = gradient_of(parameter)
+    assert torch.equal(sent, parameter.grad) and sent.stride() == parameter.stride() != parameter.grad.stride()
+    assert in_memory_order(sent).is_contiguous() and in_memory_order(sent).data_ptr() == sent.data_ptr()

@@ -14,6 +14,7 @@ from torch import nn
 
 import lightning_gans
 from lightning_gans.__main__ import main
+from lightning_gans.mechanics import processes
 from lightning_gans.mechanics.statistics import running_norms
 from lightning_gans.networks import InstanceNoise
 from tests.conftest import RECIPES, Judge, Line, loader, make_comparable, reduced, tiny, trainer
@@ -193,6 +194,10 @@ def walk(folder: Path) -> None:
     for recipe in WITH_BATCH_NORM:
         name = f"{recipe}_synchronised"
         save(name, compare(recipe, folder / name, 2, 1, synchronised=True))
+
+    bound, processes.LARGE = processes.LARGE, 4 * 64  # bytes: then most tensors travel alone, in their own layout
+    save("uncopied", compare("dcgan_mnist", folder / "uncopied", 2, 1))
+    processes.LARGE = bound
 
     standing = {"class_path": "StandingStatistics", "init_args": {"num_batches": 3}}  # of 3 one process has 2
     scored = {"val_check_interval": STEPS, "check_val_every_n_epoch": None, "sync_batchnorm": True}

@@ -25,7 +25,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.recipes import module_of
 from benchmarks.record import write_record
-from lightning_gans.mechanics.processes import CHUNK
+from lightning_gans.mechanics import processes
 
 CHECKED, LARGE = ("biggan_mnist", "sngan_mnist"), ("sngan_cifar10", "biggan_imagenet128")
 BATCHES = {"sngan_cifar10": (64, 256, 1024), "biggan_imagenet128": (8, 32, 64, 128, 256)}
@@ -90,8 +90,10 @@ def count(recipe: str) -> dict[str, float]:
     found |= {f"{part}_parameters": number for part, number in numbers.items()}
     both = sum(numbers.values())
     # weights, Adam's two moments, the average, the gradient of one player, and what one reduction copies
-    largest = max(4 * p.numel() for p in module.parameters())
-    found["fixed_bytes"] = 4 * (3 * both + numbers["generator"] + max(numbers.values())) + max(CHUNK, largest)
+    sizes = {part: [4 * p.numel() for p in getattr(module, part).parameters()] for part in parts}
+    copied = {part: sum(size for size in sizes[part] if size < processes.LARGE) for part in parts}
+    copy = min(processes.CHUNK, max(copied.values()))
+    found["fixed_bytes"] = 4 * (3 * both + numbers["generator"] + max(numbers.values())) + copy
     found |= {f"{part}_bytes_reduced_per_move": 4 * number for part, number in numbers.items()}
     found |= {f"{part}_flops_per_image": flops(module, part, batch_of(module, 2)) for part in parts}
     widths = [norm.num_features for norm in module.generator.modules() if isinstance(norm, _BatchNorm)]

@@ -72,21 +72,30 @@ class AnyDeviceSync(LayerSync):
     """Lightning's `sync_batchnorm` for devices where torch's synchronized batch norm refuses to run."""
 
     def __init__(self) -> None:
-        self._kept: dict[nn.Module, type[nn.Module]] = {}
+        self._replaced: list[tuple[nn.Module, str, nn.Module]] = []
 
     def apply(self, model: nn.Module) -> nn.Module:
-        """Makes every batch norm a synchronized one, with its parameters and buffers."""
-        self._kept = {norm: type(norm) for norm in model.modules() if isinstance(norm, _BatchNorm)}
-        for norm in self._kept:
-            norm.__class__ = SynchronizedBatchNorm
+        """Puts a synchronized batch norm in the place of every other one, with its parameters and buffers."""
+        for path, norm in list(model.named_modules(remove_duplicate=False)):
+            if isinstance(norm, _BatchNorm):
+                parent, _, name = path.rpartition(".")
+                self._replaced.append((model.get_submodule(parent), name, norm))
+                setattr(model.get_submodule(parent), name, synchronized(norm))
         return model
 
     def revert(self, model: nn.Module) -> nn.Module:
-        """Gives every batch norm its class back, since the other processes are no longer there to wait for."""
-        for norm, kind in self._kept.items():
-            norm.__class__ = kind
-        self._kept = {}
+        """Puts every batch norm back, since the other processes are no longer there to wait for."""
+        for parent, name, norm in self._replaced:
+            setattr(parent, name, norm)
+        self._replaced = []
         return model
+
+
+def synchronized(norm: nn.Module) -> SynchronizedBatchNorm:
+    """Returns a synchronized batch norm that shares everything with another one."""
+    twin = SynchronizedBatchNorm.__new__(SynchronizedBatchNorm)
+    twin.__dict__ = norm.__dict__
+    return twin
 
 
 def synchronize_on_any_device(strategy: Any) -> None:

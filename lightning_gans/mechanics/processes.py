@@ -12,7 +12,8 @@ from torchmetrics.utilities.distributed import gather_all_tensors
 
 from lightning_gans.mechanics.players import Terms
 
-CHUNK = 25 * 2**20  # bytes that are reduced at a time, and that a reduction copies; as DDP's buckets
+CHUNK = 25 * 2**20  # bytes of small tensors that travel as one copy; as DDP's buckets
+LARGE = 2**20  # bytes from which a tensor travels alone, and uncopied: copying costs as much time as sending
 
 
 def leave_to_the_loop(module: nn.Module, strategy: Any) -> None:
@@ -49,13 +50,25 @@ def chunks(tensors: list[Tensor]) -> Iterator[list[Tensor]]:
 
 
 def average(tensors: list[Tensor]) -> None:
-    """Replaces each tensor by its mean over all processes."""
-    for group in chunks(tensors):
+    """Replaces each tensor by its mean over all processes, on which its strides must be the same."""
+    count = distributed.get_world_size()
+    for group in chunks([tensor for tensor in tensors if tensor.nbytes < LARGE]):
         flat = torch.cat([tensor.flatten() for tensor in group])
         distributed.all_reduce(flat)
-        parts = flat.div_(distributed.get_world_size()).split([tensor.numel() for tensor in group])
+        parts = flat.div_(count).split([tensor.numel() for tensor in group])
         for tensor, part in zip(group, parts, strict=True):
             tensor.copy_(part.view_as(tensor))
+    large = [in_memory_order(tensor) for tensor in tensors if tensor.nbytes >= LARGE]
+    sums = [tensor.contiguous() for tensor in large]  # itself, unless it has gaps
+    running = [distributed.all_reduce(total, async_op=True) for total in sums]
+    for tensor, total, work in zip(large, sums, running, strict=True):
+        work.wait()
+        torch.div(total, count, out=tensor)
+
+
+def in_memory_order(tensor: Tensor) -> Tensor:
+    """Returns a view with the dimensions in the order of their strides: contiguous also for channels_last."""
+    return tensor.permute(sorted(range(tensor.dim()), key=tensor.stride, reverse=True))
 
 
 def first_process(tensor: Tensor) -> Tensor:
@@ -131,7 +144,7 @@ class Reduction:
             return terms, None
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
         used = tuple(float(p.grad is not None) for p in parameters)
-        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+        gradients = [gradient_of(p) for p in parameters]
         flags = self._on_device(used, gradients[0])
         numbers = torch.stack([term.to(flags) for term in terms.values()])
         deviation = float(size - self._usual_size)
@@ -150,6 +163,14 @@ class Reduction:
         if values not in self._numbers:
             self._numbers[values] = like.new_tensor(values)
         return self._numbers[values].clone()
+
+
+def gradient_of(parameter: nn.Parameter) -> Tensor:
+    """Returns the gradient, zero if there is none, with the strides of the parameter."""
+    if parameter.grad is None:
+        return torch.zeros_like(parameter)
+    same = parameter.grad.stride() == parameter.stride()
+    return parameter.grad if same else torch.empty_like(parameter).copy_(parameter.grad)
 
 
 UNEVEN = (
