@@ -15,5 +15,7 @@ from lightning_gans.callbacks.scores.code_distance import CodeDistance as CodeDi
 from lightning_gans.callbacks.scores.generative_metrics import GenerativeMetrics as GenerativeMetrics
 from lightning_gans.callbacks.scores.linear_probe import LinearProbe as LinearProbe
 from lightning_gans.callbacks.scores.nearest_neighbor_accuracy import NearestNeighborAccuracy as NearestNeighborAccuracy
+from lightning_gans.callbacks.scores.restoration_scores import RestorationScores as RestorationScores
 from lightning_gans.callbacks.scores.standing_statistics import StandingStatistics as StandingStatistics
+from lightning_gans.callbacks.scores.translation_scores import TranslationScores as TranslationScores
 from lightning_gans.callbacks.scores.truncation_sweep import TruncationSweep as TruncationSweep

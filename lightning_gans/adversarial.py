@@ -149,7 +149,7 @@ class AdversarialModule(Variant, ABC):
     def optimizer_of(self, player: str) -> Any:
         """Returns the optimizer of a player."""
         optimizers: Any = self.optimizers()
-        return dict(zip(self.players(), optimizers, strict=True))[player]
+        return optimizers[list(self.players()).index(player)] if isinstance(optimizers, list) else optimizers
 
     def _step(self, optimizer: Any) -> None:
         """Takes the optimizer's step, of which Lightning counts one a batch: that is its `global_step`."""

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from lightning_gans.mechanics.checks import REQUIREMENTS, as_batch
 from lightning_gans.mechanics.players import Batch
-from lightning_gans.mechanics.randomness import seeded
+from lightning_gans.mechanics.randomness import mix, seeded
 from lightning_gans.mechanics.schedules import Schedule, at
 
 
@@ -27,6 +27,7 @@ class Variant(LightningModule):
     generator_ema: nn.Module | None
     conditional: bool
     images_seen: int
+    seed: int | None
     objective: Any = None
     """The `Objective` of a variant that takes one."""
     _truncation: float | None = None
@@ -92,6 +93,10 @@ class Variant(LightningModule):
             return rows
         gathered: Any = self.all_gather(rows, sync_grads=rows.requires_grad)
         return gathered.flatten(0, 1)
+
+    def shared_generator(self) -> torch.Generator:
+        """Returns a random generator on the CPU that draws the same on all processes, anew for each batch."""
+        return torch.Generator().manual_seed(mix(self.seed or 0, self.images_seen))
 
     @contextmanager
     def truncated(self, threshold: float) -> Iterator[None]:

@@ -379,7 +379,7 @@ def test_lpips_takes_weights_from_a_file(tmp_path, monkeypatch):
     assert lpips(one, one).abs().max() == 0 and (lpips(one, two) > 0).all()
     del weights["0.weight"]
     torch.save(weights, tmp_path / "part.pth")
-    with pytest.raises(ValueError, match="`vgg16` must hold the 13 convolutions of VGG16, and does not."):
+    with pytest.raises(ValueError, match="`weights` must hold the 13 convolutions of the backbone, and does not."):
         LPIPS(str(tmp_path / "part.pth"))
 
 

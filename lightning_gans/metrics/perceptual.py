@@ -1,7 +1,7 @@
 """Distances between images in the features of a network, and scores from such distances."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -15,7 +15,10 @@ from lightning_gans.metrics.features import Network, Watching, feature_network
 from lightning_gans.metrics.float64 import as_float64
 
 Distance = Callable[[Tensor, Tensor], Tensor]
-LPIPS_WEIGHTS = "https://download.pytorch.org/models/vgg16-397923af.pth"
+LPIPS_WEIGHTS = {
+    "vgg": "https://download.pytorch.org/models/vgg16-397923af.pth",
+    "alex": "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
+}
 
 
 class FeatureDistance(Watching):
@@ -37,34 +40,39 @@ class FeatureDistance(Watching):
 class LPIPS(nn.Module):
     """Learned perceptual distance (b,) of two image batches (Zhang et al., 2018, https://arxiv.org/abs/1801.03924).
 
-    The network is torchmetrics', on VGG16. Images are (b, 3, h, w) in [-1, 1], or grey in one channel.
+    The network is torchmetrics'. Images are (b, 3, h, w) in [-1, 1], or grey in one channel.
 
     Args:
-        vgg16: File of torchvision's ImageNet weights of VGG16, or of its convolutions alone; null downloads them once.
+        weights: File of torchvision's ImageNet weights of the backbone, or of its convolutions alone; null downloads
+            them once.
+        backbone: `vgg` for VGG16 or `alex` for AlexNet. What was trained on the features of one is scored by the other.
     """
 
-    def __init__(self, vgg16: str | None = None):
+    def __init__(self, weights: str | None = None, backbone: Literal["vgg", "alex"] = "vgg"):
         super().__init__()
+        if backbone not in LPIPS_WEIGHTS:
+            raise ValueError(f"`backbone` must be vgg or alex, got {backbone!r}.")
+        self.backbone = backbone
         with torch.random.fork_rng(devices=[]):
             try:
-                self.network = _NoTrainLpips(net="vgg", pnet_rand=vgg16 is not None)
+                self.network = _NoTrainLpips(net=backbone, pnet_rand=weights is not None)
             except OSError as error:
                 raise ConnectionError(
-                    f"The weights of VGG16 could not be downloaded: fetch {LPIPS_WEIGHTS} on a machine with internet "
-                    "and give its path as `vgg16` of `LPIPS`."
+                    f"The weights of LPIPS's backbone could not be downloaded: fetch {LPIPS_WEIGHTS[backbone]} on a "
+                    "machine with internet and give its path as `weights` of `LPIPS`."
                 ) from error
-        if vgg16 is not None:
-            self._load(torch.load(vgg16, map_location="cpu", weights_only=True))
+        if weights is not None:
+            self._load(torch.load(weights, map_location="cpu", weights_only=True))
         self.requires_grad_(False).eval()
 
     def _load(self, weights: dict[str, Tensor]) -> None:
-        """Puts convolutions, which are in the same order everywhere, into torchmetrics' slices of VGG16."""
+        """Puts convolutions, which are in the same order everywhere, into torchmetrics' slices of the backbone."""
         target: Any = self.network.net
         convolutions = [module for module in target.modules() if isinstance(module, nn.Conv2d)]
         given = [value for name, value in weights.items() if value.ndim == 4]
         biases = [weights[name.removesuffix("weight") + "bias"] for name, value in weights.items() if value.ndim == 4]
         if [tuple(value.shape) for value in given] != [tuple(module.weight.shape) for module in convolutions]:
-            raise ValueError("`vgg16` must hold the 13 convolutions of VGG16, and does not.")
+            raise ValueError(f"`weights` must hold the {len(convolutions)} convolutions of the backbone, and does not.")
         for module, weight, bias in zip(convolutions, given, biases, strict=True):
             module.weight.data.copy_(weight)
             assert module.bias is not None

@@ -2,10 +2,15 @@ from lightning_gans.models.aae import AAE as AAE
 from lightning_gans.models.acgan import ACGAN as ACGAN
 from lightning_gans.models.bigan import BiGAN as BiGAN
 from lightning_gans.models.catgan import CatGAN as CatGAN
+from lightning_gans.models.cut import CUT as CUT
+from lightning_gans.models.cyclegan import CycleGAN as CycleGAN
 from lightning_gans.models.gan import GAN as GAN
 from lightning_gans.models.infogan import InfoGAN as InfoGAN
 from lightning_gans.models.lapgan import LAPGAN as LAPGAN
 from lightning_gans.models.relativistic_gan import RelativisticGAN as RelativisticGAN
+from lightning_gans.models.restoration import Pix2Pix as Pix2Pix
+from lightning_gans.models.restoration import Restoration as Restoration
+from lightning_gans.models.stargan import StarGAN as StarGAN
 from lightning_gans.models.unrolled_gan import UnrolledGAN as UnrolledGAN
 from lightning_gans.models.wgan import WGAN as WGAN
 from lightning_gans.models.wgan_gp import WGANGP as WGANGP
