@@ -19,3 +19,4 @@ from lightning_gans.metrics.perceptual import PairwiseDiversity as PairwiseDiver
 from lightning_gans.metrics.scores import SCORES as SCORES
 from lightning_gans.metrics.scores import Features as Features
 from lightning_gans.metrics.scores import compute_scores as compute_scores
+from lightning_gans.metrics.vgg import VGGFeatures as VGGFeatures
