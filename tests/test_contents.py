@@ -85,6 +85,14 @@ def test_style_converts_to_what_other_code_has():
     torch.testing.assert_close(mse_loss(grams[0] / (6 * 35), grams[1] / (6 * 35)), 4 / 6**2 * error)
 
 
+def test_style_is_computed_in_full_precision_under_autocast():
+    one, two = torch.randn(1, 2, 4, 4), torch.randn(1, 2, 4, 4)
+    style = Gram(Toy(), {"image": 1.0})
+    with torch.autocast("cpu", torch.bfloat16):
+        within = style(one, two)
+    torch.testing.assert_close(within, style(one, two), atol=0, rtol=1e-6)
+
+
 def test_style_is_a_mean_over_images():
     one, two = torch.randn(3, 2, 4, 4), torch.randn(3, 2, 4, 4)
     style = Gram(Toy(), {"conv": 1.0})
