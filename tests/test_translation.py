@@ -4,11 +4,11 @@ import math
 
 import pytest
 import torch
-from lightning_gans.contents import Pixels
 from torch import nn
 from torch.nn.functional import cross_entropy, softplus
 
 from lightning_gans import CUT, CycleGAN, Pix2Pix, Restoration, StarGAN
+from lightning_gans.contents import Pixels
 from lightning_gans.mechanics.schedules import Steps
 from lightning_gans.metrics.fidelity import (
     gradient_energy,
@@ -24,6 +24,7 @@ from lightning_gans.models.cyclegan import ImagePool
 from lightning_gans.models.stargan import label_loss
 from lightning_gans.models.translation import beside
 from lightning_gans.networks import PatchDiscriminator, PatchProjection, ResNetGenerator
+from lightning_gans.networks.cut import random_places
 from tests.conftest import trainer
 from tests.toys import ToyData
 
@@ -209,10 +210,9 @@ def test_cut_pulls_queries_to_keys_and_keys_nowhere():
     source, image = x.clone().requires_grad_(), images().requires_grad_()
     module.nce(source, image, still).backward()
     assert source.grad is None and image.grad.abs().sum() > 0
-    places = {name: torch.arange(16) for name in module.generator["translator"].feature_channels}
     maps = module.generator["translator"].features(x)
-    for vectors in module.generator["projection"](maps, places).values():
-        torch.testing.assert_close(vectors.norm(dim=2), torch.ones(4, 16), atol=1e-4, rtol=0)
+    for vectors in module.generator["projection"](maps, random_places(maps, 4)).values():
+        torch.testing.assert_close(vectors.norm(dim=2), torch.ones(4, 4), atol=1e-4, rtol=0)
 
 
 def test_cut_has_both_terms_and_fastcut_one_with_half_of_the_images_turned(monkeypatch):

@@ -74,7 +74,9 @@ class Restoration(Translation):
 
     def generator_loss(self, batch: Batch) -> Terms:
         (fake,) = self.drawn(batch)
-        terms = {content.name: content(fake, self.real(batch)) for content in self.contents}
+        terms: Terms = {}
+        for content in self.contents:  # several may have one name
+            terms[content.name] = terms.get(content.name, 0) + content(fake, self.real(batch))
         if weight := self.now(self.adversarial_weight):
             terms["adversarial"] = weight * self.objective.generator(self.discriminate(fake, batch))
         return terms
