@@ -1,12 +1,14 @@
-"""From files of any kind of image to square bytes of one size."""
+"""From files of any kind of image to bytes."""
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from io import BytesIO
 from itertools import islice
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from jaxtyping import UInt8
@@ -17,11 +19,30 @@ Source = tuple[str, Path | bytes]
 """The name of an image, for messages, and its file or its bytes."""
 
 CHUNK = 1024  # images whose decoding is under way at once
+ORIENTATION = 0x0112  # the tag of EXIF data that says how the camera was held
 NAMED = 5  # unreadable images that a message names
 
 
+class Decoder(ABC):
+    """A way from an image to bytes; its fields, as they are printed, tell it from others."""
+
+    @abstractmethod
+    def read(self, file: Path | bytes) -> UInt8[np.ndarray, "c h w"]:
+        """Decodes one image."""
+
+    def tried(self, source: Source) -> UInt8[np.ndarray, "c h w"] | tuple[str, str]:
+        """Returns the image, or its name and what is wrong with it."""
+        name, file = source
+        try:
+            if not (len(file) if isinstance(file, bytes) else file.stat().st_size):
+                return name, "it is empty"
+            return self.read(file)
+        except Exception as error:  # Decoders raise errors of any kind.
+            return name, str(error)
+
+
 @dataclass(frozen=True)
-class Decoding:
+class Decoding(Decoder):
     """The way from an image to square bytes.
 
     Args:
@@ -42,28 +63,82 @@ class Decoding:
 
     def read(self, file: Path | bytes) -> UInt8[np.ndarray, "c h w"]:
         """Decodes, turns upright, crops and resizes one image."""
-        with Image.open(BytesIO(file) if isinstance(file, bytes) else file) as image:
-            of_16_bits = image.mode.startswith("I;16") or image.mode == "I" and image.format in ("PNG", "PPM")
-            upright = ImageOps.exif_transpose(image)
-        if of_16_bits:
-            upright = Image.fromarray((np.asarray(upright, np.float32) / 257).round().clip(0, 255).astype(np.uint8))
-        elif upright.mode in ("I", "F"):
-            raise ValueError("32 bits per pixel, whose range it does not say")
-        pixels = on_white(upright).convert("RGB" if self.channels == 3 else "L")
-        if self.crop is not None:
-            pixels = cropped(pixels, self.crop)
-        pixels = ImageOps.fit(pixels, (self.size, self.size), Image.Resampling.LANCZOS)
-        return np.ascontiguousarray(np.asarray(pixels).reshape(self.size, self.size, -1).transpose(2, 0, 1))
+        pixels = ImageOps.fit(self.part(opened(file, self.channels)), (self.size, self.size), Image.Resampling.LANCZOS)
+        return as_array(pixels)
 
-    def tried(self, source: Source) -> UInt8[np.ndarray, "c h w"] | tuple[str, str]:
-        """Returns the image, or its name and what is wrong with it."""
-        name, file = source
+    def part(self, image: Image.Image) -> Image.Image:
+        """Cuts out what is resized."""
+        return image if self.crop is None else cropped(image, self.crop)
+
+
+@dataclass(frozen=True)
+class HalfDecoding(Decoding):
+    """The way from one half of an image, which holds two of equal size side by side, to square bytes."""
+
+    half: Literal["left", "right"] = "left"
+
+    def part(self, image: Image.Image) -> Image.Image:
+        width, height = image.size
+        if width % 2:
+            raise ValueError(f"it is {width} pixels wide, an odd number, and has no two halves")
+        start = width // 2 if self.half == "right" else 0
+        return image.crop((start, 0, start + width // 2, height))
+
+
+@dataclass(frozen=True)
+class WholeDecoding(Decoder):
+    """The way from a photograph to its bytes in full size, in colour.
+
+    Args:
+        multiple: What height and width are a multiple of; the rest is cut off at the right and at the bottom.
+    """
+
+    multiple: int = 1
+
+    def read(self, file: Path | bytes) -> UInt8[np.ndarray, "c h w"]:
+        image = opened(file, 3)
+        return as_array(image.crop((0, 0, *self.cut(image.size))))
+
+    def cut(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Returns the width and height that are left of an image."""
+        return size[0] - size[0] % self.multiple, size[1] - size[1] % self.multiple
+
+
+def opened(file: Path | bytes, channels: int) -> Image.Image:
+    """Decodes an image in 8 bits of colour (3 channels) or grey (1), upright and on white."""
+    with Image.open(BytesIO(file) if isinstance(file, bytes) else file) as image:
+        of_16_bits = image.mode.startswith("I;16") or image.mode == "I" and image.format in ("PNG", "PPM")
+        upright = ImageOps.exif_transpose(image)
+    if of_16_bits:
+        upright = Image.fromarray((np.asarray(upright, np.float32) / 257).round().clip(0, 255).astype(np.uint8))
+    elif upright.mode in ("I", "F"):
+        raise ValueError("32 bits per pixel, whose range it does not say")
+    return on_white(upright).convert("RGB" if channels == 3 else "L")
+
+
+def as_array(image: Image.Image) -> UInt8[np.ndarray, "c h w"]:
+    """Returns the bytes of an image, channel by channel."""
+    pixels = np.asarray(image)
+    return np.ascontiguousarray(pixels.reshape(*pixels.shape[:2], -1).transpose(2, 0, 1))
+
+
+def sizes_of(sources: Iterable[tuple[str, Path]]) -> list[tuple[int, int]]:
+    """Returns the width and height of images once they are upright, from the start of each file.
+
+    Raises:
+        ValueError: Some are not readable, and it names the first of them.
+    """
+    sizes, bad = [], []
+    for name, file in sources:
         try:
-            if not (len(file) if isinstance(file, bytes) else file.stat().st_size):
-                return name, "it is empty"
-            return self.read(file)
+            with Image.open(file) as image:
+                lies = image.getexif().get(ORIENTATION, 1) >= 5
+                sizes.append((image.height, image.width) if lies else image.size)
         except Exception as error:  # Decoders raise errors of any kind.
-            return name, str(error)
+            bad.append((name, str(error)))
+    if bad:
+        raise ValueError(unreadable(bad, len(sizes) + len(bad)))
+    return sizes
 
 
 def on_white(image: Image.Image) -> Image.Image:
@@ -84,7 +159,7 @@ def cropped(image: Image.Image, side: int) -> Image.Image:
     return image.crop((left, top, left + side, top + side))
 
 
-def decoded(sources: Iterable[Source], count: int, decoding: Decoding) -> Iterator[UInt8[np.ndarray, "c h w"]]:
+def decoded(sources: Iterable[Source], count: int, decoder: Decoder) -> Iterator[UInt8[np.ndarray, "c h w"]]:
     """Yields all images in order, decoded by as many threads as there are cores.
 
     Raises:
@@ -97,7 +172,7 @@ def decoded(sources: Iterable[Source], count: int, decoding: Decoding) -> Iterat
     bar = tqdm(total=count, desc="Decoding images", disable=None, leave=False)
     with ThreadPoolExecutor(threads) as pool, bar:
         while chunk := list(islice(waiting, CHUNK)):
-            for result in pool.map(decoding.tried, chunk):
+            for result in pool.map(decoder.tried, chunk):
                 if isinstance(result, tuple):
                     bad.append(result)
                 elif not bad:  # goes on to name all that are bad
