@@ -17,6 +17,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 import lightning_gans.callbacks
+import lightning_gans.contents
 import lightning_gans.datamodules
 import lightning_gans.models
 import lightning_gans.networks
