@@ -78,8 +78,37 @@ class Crops(InMemory):
         return crops
 
     def order(self, seed: int, epoch: int) -> Int64[Tensor, " n"]:
-        view = 1 + mix(seed, epoch)
-        return super().order(seed, epoch) + len(self) * view
+        return in_view(super().order(seed, epoch), len(self), seed, epoch)
+
+
+class Views(InMemory):
+    """A set whose indices stand for views as those of `Crops` do, so that what is drawn by them is new in each epoch.
+
+    Args:
+        images: The set, which looks the same in all views.
+    """
+
+    def __init__(self, images: InMemory):
+        self.images = images
+        self.noun = images.noun
+
+    @property
+    def fingerprint(self) -> str:
+        return self.images.fingerprint
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: Int64[Tensor, " b"]) -> tuple[Tensor, ...]:
+        return self.images[index % len(self)]
+
+    def order(self, seed: int, epoch: int) -> Int64[Tensor, " n"]:
+        return in_view(self.images.order(seed, epoch), len(self), seed, epoch)
+
+
+def in_view(order: Int64[Tensor, " n"], count: int, seed: int, epoch: int) -> Int64[Tensor, " n"]:
+    """Returns the indices of items as an epoch sees them: in a view of its own, never view 0."""
+    return order + count * (1 + mix(seed, epoch))
 
 
 def tiles(image: UInt8[Tensor, "c h w"], size: int, multiple: int = 1) -> list[UInt8[Tensor, "c {size} {size}"]]:

@@ -18,13 +18,15 @@ from tqdm import tqdm
 Source = tuple[str, Path | bytes]
 """The name of an image, for messages, and its file or its bytes."""
 
-CHUNK = 1024  # images whose decoding is under way at once
 ORIENTATION = 0x0112  # the tag of EXIF data that says how the camera was held
 NAMED = 5  # unreadable images that a message names
 
 
 class Decoder(ABC):
     """A way from an image to bytes; its fields, as they are printed, tell it from others."""
+
+    at_once = 1024
+    """Images whose decoding is under way at once."""
 
     @abstractmethod
     def read(self, file: Path | bytes) -> UInt8[np.ndarray, "c h w"]:
@@ -92,6 +94,8 @@ class WholeDecoding(Decoder):
     Args:
         multiple: What height and width are a multiple of; the rest is cut off at the right and at the bottom.
     """
+
+    at_once = 32  # of some megabytes each
 
     multiple: int = 1
 
@@ -171,7 +175,7 @@ def decoded(sources: Iterable[Source], count: int, decoder: Decoder) -> Iterator
     waiting, done = iter(sources), 0
     bar = tqdm(total=count, desc="Decoding images", disable=None, leave=False)
     with ThreadPoolExecutor(threads) as pool, bar:
-        while chunk := list(islice(waiting, CHUNK)):
+        while chunk := list(islice(waiting, decoder.at_once)):
             for result in pool.map(decoder.tried, chunk):
                 if isinstance(result, tuple):
                     bad.append(result)
