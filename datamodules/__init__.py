@@ -2,6 +2,7 @@ from lightning_gans.datamodules.celeba import CelebADataModule
 from lightning_gans.datamodules.cifar10 import CIFAR10DataModule
 from lightning_gans.datamodules.data_module import TensorDataModule
 from lightning_gans.datamodules.degraded import DegradedDataModule
+from lightning_gans.datamodules.edited_digits import EditedDigitsDataModule
 from lightning_gans.datamodules.emoji_styles import EmojiStylesDataModule
 from lightning_gans.datamodules.gaussian_mixture import GaussianMixtureDataModule
 from lightning_gans.datamodules.house_numbers import HouseNumbersDataModule
@@ -27,6 +28,7 @@ __all__ = [
     "CIFAR10DataModule",
     "CelebADataModule",
     "DegradedDataModule",
+    "EditedDigitsDataModule",
     "EmojiStylesDataModule",
     "GaussianMixtureDataModule",
     "HouseNumbersDataModule",

@@ -50,24 +50,38 @@ class EditedDigitsDataModule(TensorDataModule):
 
     A domain is a color (red, green or blue), a width of strokes (thin or thick) and a slant (left, upright or right).
     Every digit is straightened and brought to equal widths first, and is shown in one domain. Since the operators are
-    known, the truth of every edit is known too: `evaluation.edited(index, domain)`. Of 10,000 digits the last 1,000 are
-    held out. The label is the domain.
+    known, the truth of every edit is known too: `evaluation.edited(index, domain)`. The label is the domain. What is
+    evaluated on is held out: the first of 10,000 digits are trained on, the last evaluated on.
 
     Args:
+        num_images: Digits to train on.
+        num_evaluation_images: Digits to evaluate on.
         batch_size: Images per batch and process.
     """
 
     origin = "the package"
 
-    def __init__(self, batch_size: int = 16):
+    def __init__(self, num_images: int = 9000, num_evaluation_images: int = 1000, batch_size: int = 16):
         super().__init__(batch_size)
-        self.reference = "1,000 digits held out, each in one of 18 domains of color, stroke and slant"
+        if min(num_images, num_evaluation_images) < 1 or num_images + num_evaluation_images > 10000:
+            raise ValueError(
+                "`num_images` and `num_evaluation_images` must be at least 1 and at most 10,000 together, got "
+                f"{num_images} and {num_evaluation_images}."
+            )
+        self.num_images = num_images
+        self.num_evaluation_images = num_evaluation_images
+        self.reference = f"{num_evaluation_images:,} digits held out, in 18 domains of color, stroke and slant"
 
     def load(self) -> tuple[EditedDigits, EditedDigits]:
         self.classes = DOMAINS
         digits, _ = MNISTDataModule(size=32).load()
-        shape = torch.cat([shapes(part) for part in digits.image.split(1000)])
-        return EditedDigits(shape[:-1000], digits.label[:-1000]), EditedDigits(shape[-1000:], digits.label[-1000:])
+        parts = slice(self.num_images), slice(-self.num_evaluation_images, None)
+        training, evaluation = (self.made(digits.image[part], digits.label[part]) for part in parts)
+        return training, evaluation
+
+    def made(self, image: UInt8[Tensor, "n 1 h w"], digit: Int64[Tensor, " n"]) -> EditedDigits:
+        """Returns digits in all shapes."""
+        return EditedDigits(torch.cat([shapes(part) for part in image.split(1000)]), digit)
 
 
 def shapes(image: UInt8[Tensor, "n 1 h w"]) -> UInt8[Tensor, "n 6 h w"]:

@@ -149,18 +149,20 @@ class UnpairedSets(InMemory):
         x: The images of one domain, the first part of its batches.
         y: The images of the other domain; number, channels and size may be others.
         labels: Adds the labels of both to a batch, `(x, y, label of x, label of y)`.
+        in_color: Whether grey images get three equal channels.
     """
 
     noun = "unpaired images"
 
-    def __init__(self, x: InMemory, y: InMemory, labels: bool = False):
+    def __init__(self, x: InMemory, y: InMemory, labels: bool = False, in_color: bool = False):
         self.x = x
         self.y = y
         self.labels = labels
+        self.in_color = in_color
 
     @property
     def fingerprint(self) -> str:
-        return hash_of({f"{self.x.fingerprint} {self.y.fingerprint}": torch.tensor(self.labels)})
+        return hash_of({f"{self.x.fingerprint} {self.y.fingerprint}": torch.tensor([self.labels, self.in_color])})
 
     def __len__(self) -> int:
         return max(len(self.x), len(self.y))
@@ -170,6 +172,8 @@ class UnpairedSets(InMemory):
         both = (self.x, self.y)
         places = index if index.ndim == 2 else [index % len(images) for images in both]
         (x, *of_x), (y, *of_y) = (images[place] for images, place in zip(both, places, strict=True))
+        if self.in_color:
+            x, y = (image.expand(-1, 3, -1, -1) for image in (x, y))
         return (x, y, of_x[0], of_y[0]) if self.labels else (x, y)
 
     def order(self, seed: int, epoch: int) -> Int64[Tensor, "2 n"]:

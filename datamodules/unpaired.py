@@ -16,12 +16,14 @@ class UnpairedDataModule(TensorDataModule):
         x: The data module of one domain; of pairs, only the targets are taken.
         y: The data module of the other domain.
         batch_size: Images of each domain per batch and process; those of `x` and `y` do not count.
+        in_color: Whether grey images get three equal channels, as a network needs that looks at both domains.
     """
 
-    def __init__(self, x: TensorDataModule, y: TensorDataModule, batch_size: int = 64):
+    def __init__(self, x: TensorDataModule, y: TensorDataModule, batch_size: int = 64, in_color: bool = False):
         super().__init__(batch_size)
         self.x = x
         self.y = y
+        self.in_color = in_color
         self.reference = " and ".join(getattr(side, "reference", type(side).__name__) for side in (x, y))
 
     def prepare_data(self) -> None:
@@ -32,5 +34,5 @@ class UnpairedDataModule(TensorDataModule):
         self.x.setup("fit")
         self.y.setup("fit")
         labels = all(hasattr(side.evaluation, "label") for side in (self.x, self.y))
-        training = UnpairedSets(self.x.training, self.y.training)
-        return training, UnpairedSets(self.x.evaluation, self.y.evaluation, labels)
+        training = UnpairedSets(self.x.training, self.y.training, in_color=self.in_color)
+        return training, UnpairedSets(self.x.evaluation, self.y.evaluation, labels, self.in_color)

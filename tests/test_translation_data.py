@@ -15,6 +15,7 @@ from torchvision.datasets import SVHN
 from lightning_gans import datamodules
 from lightning_gans.datamodules import (
     DegradedDataModule,
+    EditedDigitsDataModule,
     EmojiStylesDataModule,
     HouseNumbersDataModule,
     ImageFolderDataModule,
@@ -30,6 +31,7 @@ from lightning_gans.datamodules.batches import TrainingBatches
 from lightning_gans.datamodules.crops import Crops, tiles
 from lightning_gans.datamodules.degradations import mask, rain, residual_rain, smaller
 from lightning_gans.datamodules.tensors import held_out
+from lightning_gans.metrics.strokes import slant, thickness
 from tests import conftest
 from tests.test_datamodules import Witness
 
@@ -743,3 +745,31 @@ def test_the_command_line_takes_two_data_modules(capsys):
     options += ["--data.y", "MNISTDataModule", "--data.y.held_out", "0.2"]
     data = conftest.parsed("dcgan_mnist", *options)["data"]["init_args"]
     assert data["x"]["init_args"]["num_images"] == 50 and data["y"]["init_args"]["held_out"] == 0.2
+
+
+def test_digits_are_brought_to_the_stroke_and_slant_of_their_domain():
+    data = EditedDigitsDataModule(num_images=36, num_evaluation_images=40)
+    data.setup("fit")
+    index = torch.arange(40)
+    for domain, name in enumerate(data.classes):
+        image = data.evaluation.edited(index, torch.full((40,), domain))
+        color, stroke, lean = name.split(", ")
+        grey = image.amax(1, keepdim=True)
+        assert slant(grey).mean().item() == pytest.approx({"left": -0.35, "upright": 0, "right": 0.35}[lean], abs=0.02)
+        assert thickness(grey).mean().item() == pytest.approx({"thin": 2.2, "thick": 4.2}[stroke], abs=0.3)
+        assert image.mean((0, 2, 3)).argmax() == ["red", "green", "blue"].index(color)
+    image, label = data.training[torch.arange(36)]
+    assert label.bincount().tolist() == [2] * 18
+    assert torch.equal(image, data.training.edited(torch.arange(36), label))
+    with pytest.raises(ValueError, match="at most 10,000 together, got 9999 and 2"):
+        EditedDigitsDataModule(num_images=9999, num_evaluation_images=2)
+
+
+def test_unpaired_sets_are_in_color_where_asked():
+    data = UnpairedDataModule(
+        HouseNumbersDataModule(20, 5, cache=None), datamodules.MNISTDataModule(held_out=0.2), 4, in_color=True
+    )
+    data.setup("fit")
+    x, y, *labels = data.evaluation[torch.arange(4)]
+    assert x.shape == y.shape == (4, 3, 32, 32) and len(labels) == 2
+    assert torch.equal(y[:, 0], y[:, 2])
