@@ -6,6 +6,7 @@ from lightning_gans.datamodules.image_folder import ImageFolderDataModule
 from lightning_gans.datamodules.lsun import LSUNDataModule
 from lightning_gans.datamodules.mnist import MNISTDataModule
 from lightning_gans.datamodules.openmoji import OpenMojiDataModule
+from lightning_gans.datamodules.own_images import OwnImagesDataModule
 from lightning_gans.datamodules.tensors import ImagePairs, Sequences, TensorImages, TensorPoints, Unpaired
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "LSUNDataModule",
     "MNISTDataModule",
     "OpenMojiDataModule",
+    "OwnImagesDataModule",
     "Sequences",
     "TensorDataModule",
     "TensorImages",

@@ -17,6 +17,7 @@ Source = tuple[str, Path | bytes]
 """The name of an image, for messages, and its file or its bytes."""
 
 CHUNK = 1024  # images whose decoding is under way at once
+ORIENTATION = 0x0112  # the tag of EXIF data that says how the camera was held
 NAMED = 5  # unreadable images that a message names
 
 
@@ -42,18 +43,11 @@ class Decoding:
 
     def read(self, file: Path | bytes) -> UInt8[np.ndarray, "c h w"]:
         """Decodes, turns upright, crops and resizes one image."""
-        with Image.open(BytesIO(file) if isinstance(file, bytes) else file) as image:
-            of_16_bits = image.mode.startswith("I;16") or image.mode == "I" and image.format in ("PNG", "PPM")
-            upright = ImageOps.exif_transpose(image)
-        if of_16_bits:
-            upright = Image.fromarray((np.asarray(upright, np.float32) / 257).round().clip(0, 255).astype(np.uint8))
-        elif upright.mode in ("I", "F"):
-            raise ValueError("32 bits per pixel, whose range it does not say")
-        pixels = on_white(upright).convert("RGB" if self.channels == 3 else "L")
+        pixels = opened(file, self.channels)
         if self.crop is not None:
             pixels = cropped(pixels, self.crop)
         pixels = ImageOps.fit(pixels, (self.size, self.size), Image.Resampling.LANCZOS)
-        return np.ascontiguousarray(np.asarray(pixels).reshape(self.size, self.size, -1).transpose(2, 0, 1))
+        return as_array(pixels)
 
     def tried(self, source: Source) -> UInt8[np.ndarray, "c h w"] | tuple[str, str]:
         """Returns the image, or its name and what is wrong with it."""
@@ -64,6 +58,43 @@ class Decoding:
             return self.read(file)
         except Exception as error:  # Decoders raise errors of any kind.
             return name, str(error)
+
+
+def opened(file: Path | bytes, channels: int) -> Image.Image:
+    """Decodes an image in 8 bits of colour (3 channels) or grey (1), upright and on white."""
+    with Image.open(BytesIO(file) if isinstance(file, bytes) else file) as image:
+        of_16_bits = image.mode.startswith("I;16") or image.mode == "I" and image.format in ("PNG", "PPM")
+        upright = ImageOps.exif_transpose(image)
+    if of_16_bits:
+        upright = Image.fromarray((np.asarray(upright, np.float32) / 257).round().clip(0, 255).astype(np.uint8))
+    elif upright.mode in ("I", "F"):
+        raise ValueError("32 bits per pixel, whose range it does not say")
+    return on_white(upright).convert("RGB" if channels == 3 else "L")
+
+
+def as_array(image: Image.Image) -> UInt8[np.ndarray, "c h w"]:
+    """Returns the bytes of an image, channel by channel."""
+    pixels = np.asarray(image)
+    return np.ascontiguousarray(pixels.reshape(*pixels.shape[:2], -1).transpose(2, 0, 1))
+
+
+def sizes_of(sources: Iterable[tuple[str, Path]]) -> list[tuple[int, int]]:
+    """Returns the width and height of images once they are upright, from the start of each file.
+
+    Raises:
+        ValueError: Some are not readable, and it names the first of them.
+    """
+    sizes, bad = [], []
+    for name, file in sources:
+        try:
+            with Image.open(file) as image:
+                lies = image.getexif().get(ORIENTATION, 1) >= 5
+                sizes.append((image.height, image.width) if lies else image.size)
+        except Exception as error:  # Decoders raise errors of any kind.
+            bad.append((name, str(error)))
+    if bad:
+        raise ValueError(unreadable(bad, len(sizes) + len(bad)))
+    return sizes
 
 
 def on_white(image: Image.Image) -> Image.Image:

@@ -164,7 +164,12 @@ class Sequences(InMemory):
 
 def chosen(images: UInt8[Tensor, " n *shape"], index: Int64[Tensor, " b"]) -> Float32[Tensor, " b *shape"]:
     """Returns some images, from -1 for black to 1 for white."""
-    return images.index_select(0, index).float().div_(127.5).sub_(1)
+    return floats(images.index_select(0, index))
+
+
+def floats(pixels: UInt8[Tensor, "*shape"]) -> Float32[Tensor, "*shape"]:
+    """Returns bytes as floats, from -1 for black to 1 for white."""
+    return pixels.float().div_(127.5).sub_(1)
 
 
 def shuffled(size: int, count: int, *seeds: int) -> Int64[Tensor, " {count}"]:

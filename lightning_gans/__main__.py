@@ -21,8 +21,9 @@ import lightning_gans.datamodules
 import lightning_gans.models
 import lightning_gans.networks
 import lightning_gans.regularizers  # noqa: F401  importing a class lets a config name it without its path
-from lightning_gans.callbacks import SampleWriter
+from lightning_gans.callbacks import ImageWriter, SampleWriter
 from lightning_gans.callbacks.scores.scorer import Scorer
+from lightning_gans.datamodules import OwnImagesDataModule
 from lightning_gans.mechanics.files import atomic_write
 from lightning_gans.mechanics.messages import nearest, own_error, usage_message
 from lightning_gans.mechanics.precision import fast_precision
@@ -126,6 +127,10 @@ class GANCLI(LightningCLI):
 
     def before_predict(self) -> None:
         self.config_init["predict"]["return_predictions"] = False  # callbacks take them; memory may not
+        callbacks = self.trainer.callbacks  # type: ignore[attr-defined]
+        own = isinstance(self.datamodule, OwnImagesDataModule)
+        if own and not any(isinstance(callback, ImageWriter) for callback in callbacks):
+            callbacks.append(ImageWriter())
 
     def before_test(self, verb: str = "test") -> None:
         callbacks = self.trainer.callbacks  # type: ignore[attr-defined]
@@ -162,6 +167,9 @@ class GANCLI(LightningCLI):
             lines += [f"  go on    lightning-gans fit {run} {more}"]
             if any(isinstance(callback, SampleWriter) for callback in trainer.callbacks):
                 lines += [f"  draw     lightning-gans predict {run}"]
+            if getattr(self.model, "convert", None):
+                own = "--data OwnImagesDataModule --data.folder YOUR_FOLDER"
+                lines += [f"  convert  lightning-gans predict {run} {own}"]
         say("\n".join(lines))
 
 
