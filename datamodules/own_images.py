@@ -43,9 +43,6 @@ class OwnImagesDataModule(LightningDataModule):
         num_tiles: Squares that are given to the network at once.
     """
 
-    # Images are dealt whole, so that a process may have none.
-    allow_zero_length_dataloader_with_multiple_devices = True
-
     def __init__(
         self,
         folder: str,
@@ -58,6 +55,9 @@ class OwnImagesDataModule(LightningDataModule):
         num_tiles: int = 1,
     ):
         super().__init__()
+        self.allow_zero_length_dataloader_with_multiple_devices = (
+            True  # images are dealt whole: a process may have none
+        )
         for name, value in (("folder", folder), ("masks", masks)):
             if value is not None and not Path(value).is_dir():
                 raise FileNotFoundError(f"`{name}` must be an existing folder of images, got {value}.")

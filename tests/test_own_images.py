@@ -1,14 +1,20 @@
 """A person's own images: how they are cut, what becomes of them, and where it is written."""
 
+import io
+import re
+import shlex
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from PIL import Image
 from torch import Tensor, nn
 
 from lightning_gans import GAN, CycleGAN, Restoration, StarGAN
+from lightning_gans.__main__ import main
 from lightning_gans.callbacks import ImageWriter, ProgressBar, SampleWriter
 from lightning_gans.datamodules import OwnImagesDataModule
 from lightning_gans.datamodules.own_images import Pieces, cut
@@ -359,3 +365,32 @@ def test_impossible_options_are_refused(options, sentence, photos):
     photos.mkdir()
     with pytest.raises(ValueError, match=sentence):
         OwnImagesDataModule(str(photos), **options)
+
+
+# The command line.
+
+RECIPE = """
+model:
+  class_path: Restoration
+  init_args:
+    adversarial_weight: 0
+    contents: [{class_path: Pixels}]
+    generator: {class_path: UNetGenerator, init_args: {source_channels: 1, channels: 3, size: 16, width: 2}}
+data:
+  class_path: OpenMojiDataModule
+  init_args: {size: 16, batch_size: 8, target: line}
+trainer: {max_steps: 1, limit_val_batches: 0, accelerator: cpu, devices: 1}
+"""
+
+
+def test_the_command_that_a_run_prints_converts_a_folder(photos, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("recipe.yaml").write_text(yaml.safe_dump(yaml.safe_load(RECIPE)))
+    with redirect_stdout(io.StringIO()) as printed:
+        main(["fit", "--config", "recipe.yaml"])
+    command = re.search("^  convert +lightning-gans (.*)", printed.getvalue(), re.MULTILINE)[1]
+    save(photos / "sub/a.jpg", (30, 50), None)
+    more = "--data.channels 1 --data.tile 16 --data.overlap 8"
+    main(shlex.split(f"{command.replace('YOUR_FOLDER', 'photos')} {more}"))
+    assert pixels(*Path("runs").rglob("images/sub/a.png")).shape == (50, 30, 3)
+    assert not list(tmp_path.rglob("samples.npz"))
