@@ -1,12 +1,14 @@
-"""From files of any kind of image to square bytes of one size."""
+"""From files of any kind of image to bytes."""
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from io import BytesIO
 from itertools import islice
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from jaxtyping import UInt8
@@ -16,13 +18,33 @@ from tqdm import tqdm
 Source = tuple[str, Path | bytes]
 """The name of an image, for messages, and its file or its bytes."""
 
-CHUNK = 1024  # images whose decoding is under way at once
 ORIENTATION = 0x0112  # the tag of EXIF data that says how the camera was held
 NAMED = 5  # unreadable images that a message names
 
 
+class Decoder(ABC):
+    """A way from an image to bytes; its fields, as they are printed, tell it from others."""
+
+    at_once = 1024
+    """Images whose decoding is under way at once."""
+
+    @abstractmethod
+    def read(self, file: Path | bytes) -> UInt8[np.ndarray, "c h w"]:
+        """Decodes one image."""
+
+    def tried(self, source: Source) -> UInt8[np.ndarray, "c h w"] | tuple[str, str]:
+        """Returns the image, or its name and what is wrong with it."""
+        name, file = source
+        try:
+            if not (len(file) if isinstance(file, bytes) else file.stat().st_size):
+                return name, "it is empty"
+            return self.read(file)
+        except Exception as error:  # Decoders raise errors of any kind.
+            return name, str(error)
+
+
 @dataclass(frozen=True)
-class Decoding:
+class Decoding(Decoder):
     """The way from an image to square bytes.
 
     Args:
@@ -43,21 +65,47 @@ class Decoding:
 
     def read(self, file: Path | bytes) -> UInt8[np.ndarray, "c h w"]:
         """Decodes, turns upright, crops and resizes one image."""
-        pixels = opened(file, self.channels)
-        if self.crop is not None:
-            pixels = cropped(pixels, self.crop)
-        pixels = ImageOps.fit(pixels, (self.size, self.size), Image.Resampling.LANCZOS)
+        pixels = ImageOps.fit(self.part(opened(file, self.channels)), (self.size, self.size), Image.Resampling.LANCZOS)
         return as_array(pixels)
 
-    def tried(self, source: Source) -> UInt8[np.ndarray, "c h w"] | tuple[str, str]:
-        """Returns the image, or its name and what is wrong with it."""
-        name, file = source
-        try:
-            if not (len(file) if isinstance(file, bytes) else file.stat().st_size):
-                return name, "it is empty"
-            return self.read(file)
-        except Exception as error:  # Decoders raise errors of any kind.
-            return name, str(error)
+    def part(self, image: Image.Image) -> Image.Image:
+        """Cuts out what is resized."""
+        return image if self.crop is None else cropped(image, self.crop)
+
+
+@dataclass(frozen=True)
+class HalfDecoding(Decoding):
+    """The way from one half of an image, which holds two of equal size side by side, to square bytes."""
+
+    half: Literal["left", "right"] = "left"
+
+    def part(self, image: Image.Image) -> Image.Image:
+        width, height = image.size
+        if width % 2:
+            raise ValueError(f"it is {width} pixels wide, an odd number, and has no two halves")
+        start = width // 2 if self.half == "right" else 0
+        return image.crop((start, 0, start + width // 2, height))
+
+
+@dataclass(frozen=True)
+class WholeDecoding(Decoder):
+    """The way from a photograph to its bytes in full size, in colour.
+
+    Args:
+        multiple: What height and width are a multiple of; the rest is cut off at the right and at the bottom.
+    """
+
+    at_once = 32  # of some megabytes each
+
+    multiple: int = 1
+
+    def read(self, file: Path | bytes) -> UInt8[np.ndarray, "c h w"]:
+        image = opened(file, 3)
+        return as_array(image.crop((0, 0, *self.cut(image.size))))
+
+    def cut(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Returns the width and height that are left of an image."""
+        return size[0] - size[0] % self.multiple, size[1] - size[1] % self.multiple
 
 
 def opened(file: Path | bytes, channels: int) -> Image.Image:
@@ -115,7 +163,7 @@ def cropped(image: Image.Image, side: int) -> Image.Image:
     return image.crop((left, top, left + side, top + side))
 
 
-def decoded(sources: Iterable[Source], count: int, decoding: Decoding) -> Iterator[UInt8[np.ndarray, "c h w"]]:
+def decoded(sources: Iterable[Source], count: int, decoder: Decoder) -> Iterator[UInt8[np.ndarray, "c h w"]]:
     """Yields all images in order, decoded by as many threads as there are cores.
 
     Raises:
@@ -127,8 +175,8 @@ def decoded(sources: Iterable[Source], count: int, decoding: Decoding) -> Iterat
     waiting, done = iter(sources), 0
     bar = tqdm(total=count, desc="Decoding images", disable=None, leave=False)
     with ThreadPoolExecutor(threads) as pool, bar:
-        while chunk := list(islice(waiting, CHUNK)):
-            for result in pool.map(decoding.tried, chunk):
+        while chunk := list(islice(waiting, decoder.at_once)):
+            for result in pool.map(decoder.tried, chunk):
                 if isinstance(result, tuple):
                     bad.append(result)
                 elif not bad:  # goes on to name all that are bad

@@ -11,7 +11,7 @@ from torch.nn.functional import pad
 from torchvision.datasets import MNIST
 
 from lightning_gans.datamodules.data_module import TensorDataModule
-from lightning_gans.datamodules.tensors import TensorImages
+from lightning_gans.datamodules.tensors import TensorImages, held_out
 
 EMBEDDED = Path(__file__).parent / "embedded" / "mnist_10k.npz"
 FILES = [f"{split}-{kind}-ubyte" for split in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")]
@@ -21,8 +21,8 @@ class MNISTDataModule(TensorDataModule):
     """Handwritten digits in 10 classes (LeCun et al., 1998, http://yann.lecun.com/exdb/mnist).
 
     Without a folder, 10,000 training digits that come with the package are both what is trained on and what scores are
-    measured against, and nothing is downloaded. With one, all 60,000 training digits are trained on and the 10,000 test
-    digits are the reference.
+    measured against, unless some are held out, and nothing is downloaded. With one, all 60,000 training digits are
+    trained on and the 10,000 test digits are the reference.
 
     Args:
         folder: The folder with `MNIST/raw` and its four unpacked idx files, also to download to; null takes the 10,000
@@ -34,6 +34,8 @@ class MNISTDataModule(TensorDataModule):
             equal numbers; the others have label -1. Null keeps all labels.
         label_repeats: Times that each image that keeps its label is among the training images when `num_labels` is
             given, so that batches hold enough of them.
+        held_out: Share of the digits of the package that are evaluated on and not trained on, at most 0.5, always the
+            same ones; 0 holds out none. With a folder there is a test set, so it stays 0.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class MNISTDataModule(TensorDataModule):
         download: bool = False,
         num_labels: int | None = None,
         label_repeats: int = 1,
+        held_out: float = 0.0,
     ):
         super().__init__(batch_size)
         if num_labels is not None and (num_labels % 10 or not 0 <= num_labels <= 8000):
@@ -54,14 +57,19 @@ class MNISTDataModule(TensorDataModule):
             raise ValueError(f"`size` must be 28 or 32, got {size}.")
         if download and folder is None:
             raise ValueError("`download` needs a `folder` to download to, got none.")
+        if not 0 <= held_out <= 0.5:
+            raise ValueError(f"`held_out` must be from 0 to 0.5, got {held_out}.")
+        if held_out and folder is not None:
+            raise ValueError(f"`held_out` must be 0 with a `folder`, which has a test set, got {held_out}.")
         self.folder = folder
         self.origin = folder or "the package"
         self.size = size
         self.download = download
         self.num_labels = num_labels
         self.label_repeats = label_repeats
+        self.held_out = held_out
         embedded, test = "embedded MNIST, first 10,000 training digits", "MNIST test, 10,000 digits"
-        self.reference = embedded if folder is None else test
+        self.reference = test if folder else f"{embedded}, {held_out:.0%} held out" if held_out else embedded
 
     def prepare_data(self) -> None:
         if self.folder is not None and self.download:
@@ -73,7 +81,11 @@ class MNISTDataModule(TensorDataModule):
             with np.load(EMBEDDED) as arrays:
                 image, label = torch.from_numpy(arrays["image"]), torch.from_numpy(arrays["label"]).long()
             digits = TensorImages(framed(image, self.size), label)
-            return self.few_labels(digits), digits
+            if not self.held_out:
+                return self.few_labels(digits), digits
+            parts = held_out(torch.arange(len(label)), self.held_out)
+            known, others = (TensorImages(digits.image[part], digits.label[part]) for part in parts)
+            return self.few_labels(known), others
         training, test = (read_mnist(self.folder, train) for train in (True, False))
         return (
             self.few_labels(TensorImages(framed(training.data, self.size), training.targets)),

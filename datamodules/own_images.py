@@ -92,8 +92,9 @@ class OwnImagesDataModule(LightningDataModule):
         count, rank = (1, 0) if self.trainer is None else (self.trainer.world_size, self.trainer.global_rank)
         own = slice(rank, None, count)
         self.pieces = Pieces(self, self.names[own], files[own], sizes[own])
-        plural = "" if len(self.names) == 1 else "s"
-        rank_zero_info(f"OwnImagesDataModule holds {len(self.names):,} image{plural} from {self.folder}.")
+        others = sum(path.is_file() for path in root.rglob("*")) - len(self.names)
+        rest = f", and passes over {counted(others, 'other file')}" if others > 0 else ""
+        rank_zero_info(f"OwnImagesDataModule holds {counted(len(self.names), 'image')} from {self.folder}{rest}.")
 
     def with_masks(self, root: Path, sizes: list[tuple[int, int]]) -> list[tuple[Path, Path | None]]:
         """Returns the file of each image, and of its mask where there are masks."""
@@ -197,6 +198,11 @@ def spans(length: int, tile: int | None, overlap: int, multiple: int) -> list[tu
     starts = [step * (whole - tile) // (steps * multiple) * multiple for step in range(steps + 1)] if steps else [0]
     middles = [(one + tile + other) // 2 for one, other in zip(starts[:-1], starts[1:], strict=True)]
     return list(zip(starts, [0, *middles], [*middles, length], strict=True))
+
+
+def counted(number: int, noun: str) -> str:
+    """Returns a number with its noun."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def check_stems(names: list[str]) -> None:

@@ -1,10 +1,12 @@
-"""Images that are decoded once for all processes and runs, and anew when their files change."""
+"""Images that are decoded or drawn once for all processes and runs, and anew when their files change."""
 
 import hashlib
+import math
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import numpy as np
 import torch
 from filelock import FileLock, Timeout
 from jaxtyping import Int64, UInt8
@@ -44,7 +46,7 @@ def cached_images(
     label: Int64[Tensor, " n *k"],
     decoding: Decoding,
 ) -> TensorImages:
-    """Returns images that are decoded once, however many processes and runs read them.
+    """Returns labelled images that are decoded once, however many processes and runs read them.
 
     Args:
         cache: Folder of the file; `default` is `lightning-gans` in the user's folder for caches, None decodes into the
@@ -56,24 +58,46 @@ def cached_images(
         decoding: Size, channels and crop.
     """
     fingerprint = fingerprint_of(FORMAT, fingerprint, decoding)
-    folder, count = cache_folder(cache), len(label)
-    shape = (count, decoding.channels, decoding.size, decoding.size)
+    count, size, channels = len(label), decoding.size, decoding.channels
+    shape, name = (count, channels, size, size), f"{name}-{size}x{size}x{channels}"
+    image = cached_pixels(cache, name, fingerprint, shape, lambda: decoded(sources(), count, decoding))
+    return TensorImages(image, label) if cache is None else CachedImages(image, label, fingerprint)
+
+
+def cached_pixels(
+    cache: str | None,
+    name: str,
+    fingerprint: str,
+    shape: tuple[int, ...],
+    images: Callable[[], Iterable[np.ndarray]],
+) -> UInt8[Tensor, "..."]:
+    """Returns bytes that are made once, however many processes and runs read them.
+
+    Args:
+        cache: Folder of the file, as `cached_images` has it.
+        name: Name of the file, without its ending.
+        fingerprint: Names the state of the bytes; a file with another fingerprint is made anew.
+        shape: Their shape.
+        images: Yields them, piece by piece; not called if the file is there already.
+    """
+    folder = cache_folder(cache)
     if folder is None:
-        image = torch.empty(shape, dtype=torch.uint8)
-        for index, pixels in enumerate(decoded(sources(), count, decoding)):
-            image.numpy()[index] = pixels
-        return TensorImages(image, label)
-    path = folder / f"{name}-{decoding.size}x{decoding.size}x{decoding.channels}.pixels"
+        pixels, start = torch.empty(math.prod(shape), dtype=torch.uint8), 0
+        for image in images():
+            pixels.numpy()[start : start + image.size] = image.ravel()
+            start += image.size
+        return pixels.view(shape)
+    path = folder / f"{name}.pixels"
     if kept_fingerprint(path) != fingerprint:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             remove_leftovers(folder)
             with FileLock(f"{path}.lock"):  # whoever comes second waits, and finds the file
                 if kept_fingerprint(path) != fingerprint:
-                    write(path, fingerprint, shape, decoded(sources(), count, decoding))
+                    write(path, fingerprint, shape, images())
         except OSError as error:
             raise OSError(f"{folder} cannot hold the decoded images ({error}): choose another `cache`.") from None
-    return CachedImages(mapped(path, fingerprint), label, fingerprint)
+    return mapped(path, fingerprint)
 
 
 def fingerprint_of(*facts: object) -> str:

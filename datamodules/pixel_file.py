@@ -71,7 +71,7 @@ def kept_fingerprint(path: Path) -> str | None:
     return opened(path)[0].get("fingerprint") if path.exists() else None
 
 
-def mapped(path: Path, fingerprint: str) -> UInt8[Tensor, "n c h w"]:
+def mapped(path: Path, fingerprint: str) -> UInt8[Tensor, "..."]:
     """Maps the images of a file into memory; only what is indexed is read, and nothing may be written to them."""
     facts, shape = opened(path)
     if facts.get("fingerprint") != fingerprint:

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from lightning_gans.mechanics.files import hash_of
+from lightning_gans.mechanics.randomness import mix
 
 
 class InMemory(Dataset, ABC):
@@ -138,6 +139,48 @@ class Unpaired(InMemory):
         return torch.stack([shuffled(len(images), len(self), seed, epoch, side) for side, images in sides])
 
 
+class UnpairedSets(InMemory):
+    """The images of two data sets of any kind that belong together as sets only.
+
+    An epoch goes once through the longer set, and the shorter one starts over as often as it must. Each set has the
+    order that it has alone, another one each time it starts.
+
+    Args:
+        x: The images of one domain, the first part of its batches.
+        y: The images of the other domain; number, channels and size may be others.
+        labels: Adds the labels of both to a batch, `(x, y, label of x, label of y)`.
+    """
+
+    noun = "unpaired images"
+
+    def __init__(self, x: InMemory, y: InMemory, labels: bool = False):
+        self.x = x
+        self.y = y
+        self.labels = labels
+
+    @property
+    def fingerprint(self) -> str:
+        return hash_of({f"{self.x.fingerprint} {self.y.fingerprint}": torch.tensor(self.labels)})
+
+    def __len__(self) -> int:
+        return max(len(self.x), len(self.y))
+
+    def __getitem__(self, index: Int64[Tensor, " b"] | Int64[Tensor, "2 b"]) -> tuple[Tensor, ...]:
+        """Returns a batch of each set, by an index for each, or by one for both that counts on past the shorter set."""
+        both = (self.x, self.y)
+        places = index if index.ndim == 2 else [index % len(images) for images in both]
+        (x, *of_x), (y, *of_y) = (images[place] for images, place in zip(both, places, strict=True))
+        return (x, y, of_x[0], of_y[0]) if self.labels else (x, y)
+
+    def order(self, seed: int, epoch: int) -> Int64[Tensor, "2 n"]:
+        return torch.stack([self.rounds(images, seed, epoch, side) for side, images in enumerate((self.x, self.y))])
+
+    def rounds(self, images: InMemory, seed: int, epoch: int, side: int) -> Int64[Tensor, " n"]:
+        """Returns the indices of one side, in an order of its own for each time that it is gone through."""
+        orders = [images.order(mix(seed, side, start), epoch) for start in range(-(-len(self) // len(images)))]
+        return torch.cat(orders)[: len(self)]
+
+
 class Sequences(InMemory):
     """Sequences of frames in memory, of which the last is to be drawn from those before it.
 
@@ -178,6 +221,19 @@ def shuffled(size: int, count: int, *seeds: int) -> Int64[Tensor, " {count}"]:
     generator = torch.Generator().manual_seed(seed)
     rounds = range(-(-count // size))
     return torch.cat([torch.randperm(size, generator=generator) for _ in rounds])[:count]
+
+
+def held_out(group: Int64[Tensor, " n"], share: float) -> tuple[Int64[Tensor, " k"], Int64[Tensor, " m"]]:
+    """Returns the places to train on and those held out, at least a share of all, in groups that stay together.
+
+    Which groups are held out depends on nothing but the groups and the share, and more with a larger share.
+    """
+    count = group.bincount()
+    chosen = torch.randperm(len(count), generator=torch.Generator().manual_seed(0))
+    before = count[chosen].cumsum(0) - count[chosen]
+    out = torch.zeros(len(count), dtype=torch.bool)
+    out[chosen[before < share * len(group)]] = True
+    return (~out[group]).nonzero().flatten(), out[group].nonzero().flatten()
 
 
 def spread_evenly(count: int, size: int) -> Int64[Tensor, " {count}"]:

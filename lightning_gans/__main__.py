@@ -17,6 +17,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 import lightning_gans.callbacks
+import lightning_gans.contents
 import lightning_gans.datamodules
 import lightning_gans.models
 import lightning_gans.networks
@@ -127,10 +128,12 @@ class GANCLI(LightningCLI):
 
     def before_predict(self) -> None:
         self.config_init["predict"]["return_predictions"] = False  # callbacks take them; memory may not
-        callbacks = self.trainer.callbacks  # type: ignore[attr-defined]
-        own = isinstance(self.datamodule, OwnImagesDataModule)
-        if own and not any(isinstance(callback, ImageWriter) for callback in callbacks):
-            callbacks.append(ImageWriter())
+        if isinstance(self.datamodule, OwnImagesDataModule):
+            trainer: Any = self.trainer
+            # Nothing is scored, and some scores would ask for the training images.
+            trainer.callbacks = [callback for callback in trainer.callbacks if not isinstance(callback, Scorer)]
+            if not any(isinstance(callback, ImageWriter) for callback in trainer.callbacks):
+                trainer.callbacks.append(ImageWriter())
 
     def before_test(self, verb: str = "test") -> None:
         callbacks = self.trainer.callbacks  # type: ignore[attr-defined]

@@ -166,9 +166,10 @@ def mean_power(one: Images, two: Images, p: int) -> Scalar:
 
 
 def gram(maps: Images) -> Float[Tensor, "b c c"]:
-    """Returns F F^T / M of each image: the mean product of two channels over all M places."""
+    """Returns F F^T / M of each image, in full precision: the mean product of two channels over all M places."""
     rows = full_precision(maps).flatten(2)
-    return rows @ rows.transpose(1, 2) / rows.shape[2]
+    with torch.autocast(rows.device.type, enabled=False):
+        return rows @ rows.transpose(1, 2) / rows.shape[2]
 
 
 def gram_error(one: Float[Tensor, "b c c"], two: Float[Tensor, "b c c"]) -> Scalar:

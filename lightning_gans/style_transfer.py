@@ -1,5 +1,7 @@
 """Style transfer by changing an image (Gatys et al., 2016, CVPR), which is no game and trains no network."""
 
+from collections.abc import Callable
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -9,6 +11,7 @@ from lightning_gans.networks.wrappers.frozen import Frozen
 
 Image = Float[Tensor, "1 c h w"]
 Curve = dict[str, list[float]]
+Terms = dict[tuple[str, str], Tensor]
 
 
 def stylize(
@@ -18,9 +21,9 @@ def stylize(
     content_layers: dict[str, float],
     style_layers: dict[str, float],
     alpha: float = 1.0,
-    beta: float = 1.0,
+    beta: float = 100.0,
     iterations: int = 500,
-    initial: str | Image = "content",
+    initial: str | Float[Tensor, "1 c _ _"] = "content",
     variation_weight: float = 0.0,
     history: int = 100,
     seed: int = 0,
@@ -43,9 +46,11 @@ def stylize(
         style_layers: Weight w_l of each layer by name; 1/5 for relu1_1, relu2_1, relu3_1, relu4_1 and relu5_1 in the
             paper.
         alpha: Weight of the content; 0 leaves the style alone.
-        beta: Weight of the style; 0 leaves the content alone.
+        beta: Weight of the style; 0 leaves the content alone. On two photographs of 128 pixels, with VGG16, average
+            pooling, layers of the paper and 100 iterations, 100 left a quarter of the content loss that the style image
+            has, and a seventh of the style loss that the content image has.
         iterations: Evaluations of the losses and their gradient; 500 in Gatys' PyTorch code.
-        initial: `content`, `noise` or an image of the content's size.
+        initial: `content`, `noise`, which is uniform in [-1, 1], or an image of the content's size.
         variation_weight: Of `TotalVariation`.
         history: Steps that L-BFGS remembers, each of which takes the memory of two images.
         seed: Of the noise.
@@ -65,7 +70,31 @@ def stylize(
     with torch.no_grad():
         contents = frozen(content, content_layers)
         styles = {name: gram(x) for name, x in frozen(style, style_layers).items()}
-    image = first_image(content, initial, seed).requires_grad_()
+
+    def terms_of(image: Tensor) -> Terms:
+        maps = frozen(image, names)
+        terms: Terms = {}
+        for name, weight in content_layers.items():
+            terms["content", name] = alpha * weight * mean_power(maps[name], contents[name], 2)
+        for name, weight in style_layers.items():
+            terms["style", name] = beta * weight * gram_error(gram(maps[name]), styles[name])
+        if variation_weight:
+            terms["variation", "the image"] = variation_weight * total_variation(image)
+        return terms
+
+    return descend(first_image(content, initial, seed), terms_of, iterations, history)
+
+
+def descend(image: Image, terms_of: Callable[[Tensor], Terms], iterations: int, history: int) -> tuple[Image, Curve]:
+    """Returns what L-BFGS makes of an image, and the sums of terms of the same kind before each step.
+
+    Args:
+        image: Where it starts.
+        terms_of: Maps an image to terms by kind and name.
+        iterations: Evaluations of the terms and their gradient.
+        history: Steps that L-BFGS remembers.
+    """
+    image.requires_grad_()
     optimizer = torch.optim.LBFGS(
         [image], max_iter=iterations, max_eval=iterations, tolerance_grad=0, tolerance_change=0, history_size=history
     )
@@ -73,24 +102,19 @@ def stylize(
 
     def closure() -> Tensor:
         optimizer.zero_grad()
-        maps = frozen(image, names)
-        errors = {}
-        for name, weight in content_layers.items():
-            errors[f"content {name}"] = alpha * weight * mean_power(maps[name], contents[name], 2)
-        for name, weight in style_layers.items():
-            errors[f"style {name}"] = beta * weight * gram_error(gram(maps[name]), styles[name])
-        if variation_weight:
-            errors["variation"] = variation_weight * total_variation(image)
-        step = len(curve.get("style", []))
-        for term, error in errors.items():
-            if not error.isfinite():
+        terms, sums = terms_of(image), dict[str, float]()
+        for (kind, name), term in terms.items():
+            if not term.isfinite():
+                evaluation = len(next(iter(curve.values()), []))
                 raise FloatingPointError(
-                    f"The loss `{term}` became {error.item()} at evaluation {step} of `stylize`: start at `content`, "
-                    "or check that `features` has its trained weights."
+                    f"The loss of {kind} at {name} became {term.item()} at evaluation {evaluation} of `stylize`: lower "
+                    "the weights, or check that `features` has trained ones."
                 )
-        for kind in dict.fromkeys(term.split()[0] for term in errors):
-            curve.setdefault(kind, []).append(sum(e.item() for term, e in errors.items() if term.split()[0] == kind))
-        loss = torch.stack(list(errors.values())).sum()
+            sums[kind] = sums.get(kind, 0.0) + term.item()
+        for kind, total in sums.items():
+            curve.setdefault(kind, []).append(total)
+        # As a sum over pixels, since torch's L-BFGS takes no notice of curvature below 1e-10.
+        loss = torch.stack(list(terms.values())).sum() * image.numel()
         loss.backward()
         return loss
 
@@ -98,7 +122,7 @@ def stylize(
     return image.detach().clamp(-1, 1), curve
 
 
-def first_image(content: Image, initial: str | Image, seed: int) -> Image:
+def first_image(content: Image, initial: str | Float[Tensor, "1 c _ _"], seed: int) -> Image:
     """Returns a copy of the image to start from."""
     if isinstance(initial, Tensor):
         if initial.shape != content.shape:
@@ -110,6 +134,6 @@ def first_image(content: Image, initial: str | Image, seed: int) -> Image:
     if initial == "content":
         return content.detach().clone(memory_format=torch.contiguous_format)
     if initial == "noise":
-        noise = torch.randn(content.shape, generator=torch.Generator().manual_seed(seed), dtype=content.dtype)
-        return 0.001 * noise.to(content.device)  # next to gray, as in Johnson's code
+        noise = torch.rand(content.shape, generator=torch.Generator().manual_seed(seed), dtype=content.dtype)
+        return (2 * noise - 1).to(content.device)
     raise ValueError(f"`initial` must be 'content', 'noise' or an image, got {initial!r}.")

@@ -8,6 +8,7 @@ from jaxtyping import config
 from lightning_gans.datamodules import OpenMojiDataModule
 from tests.test_packaging import elsewhere, installed, run, wheel  # noqa: F401  fixtures
 
+TARGETS = ("group", "caption", "line", "color")
 EMBEDDED = Path(__file__).parents[1] / "datamodules" / "embedded"
 
 
@@ -82,11 +83,11 @@ def test_a_drawing_may_come_with_the_number_of_its_caption():
 
 
 def test_each_target_has_a_name_in_a_cache_of_its_own():
-    assert len({ready(size=16, target=target).evaluation_name for target in ("group", "caption", "line")}) == 3
+    assert len({ready(size=16, target=target).evaluation_name for target in TARGETS}) == 4
 
 
 def test_another_target_is_refused(untyped):
-    with pytest.raises(ValueError, match="`target` must be group, caption or line, got tags."):
+    with pytest.raises(ValueError, match="`target` must be group, caption, line or color, got tags."):
         OpenMojiDataModule(target="tags")
 
 

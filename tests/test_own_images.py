@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from lightning_gans import GAN, CycleGAN, Restoration, StarGAN
 from lightning_gans.__main__ import main
 from lightning_gans.callbacks import ImageWriter, ProgressBar, SampleWriter
+from lightning_gans.contents import Pixels
 from lightning_gans.datamodules import OwnImagesDataModule
 from lightning_gans.datamodules.own_images import Pieces, cut
 from lightning_gans.networks import SRGANGenerator
@@ -54,7 +55,7 @@ class Completion(Restoration):
 
 
 def restoration(network: nn.Module, kind: type[Restoration] = Restoration) -> Restoration:
-    return kind(generator=network, adversarial_weight=0.0, ema_halflife=0.0)
+    return kind(generator=network, contents=[Pixels()], adversarial_weight=0.0, ema_halflife=0.0)
 
 
 def cyclegan() -> CycleGAN:
@@ -196,13 +197,14 @@ def test_each_process_gets_its_share(photos, monkeypatch):
 # Kinds of images.
 
 
-def test_images_keep_their_names_and_folders(photos):
+def test_images_keep_their_names_and_folders(photos, capsys):
     for name in ("a b.jpg", "sub/a b.JPG", "sub/deeper/c.tar.webp"):
         save(photos / name, (8, 8))
     (photos / "notes.txt").write_text("no image")
     out = converted(photos, cyclegan())
     written = sorted(path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file())
     assert written == ["a b.png", "sub/a b.png", "sub/deeper/c.tar.png"]
+    assert f"holds 3 images from {photos}, and passes over 1 other file." in capsys.readouterr().err
 
 
 def test_an_image_is_turned_upright(photos):

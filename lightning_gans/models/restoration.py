@@ -26,8 +26,8 @@ class Restoration(Translation):
 
     Args:
         generator: Maps sources to targets.
-        discriminator: Judges images, with `conditional` beside their sources; None has contents alone.
         contents: Terms of the generator's loss, called with its image and the target.
+        discriminator: Judges images, with `conditional` beside their sources; None has contents alone.
         adversarial_weight: lambda. While it is 0, the discriminator rests, as in a warm-up.
         objective: Losses of both players on the logits.
         kwargs: See `AdversarialModule`.
@@ -36,8 +36,8 @@ class Restoration(Translation):
     def __init__(
         self,
         generator: nn.Module,
+        contents: Sequence[Content],
         discriminator: nn.Module | None = None,
-        contents: Sequence[Content] = (Pixels(),),
         adversarial_weight: float | Schedule = 1.0,
         objective: Objective = NonSaturating(),
         **kwargs: Any,
@@ -78,7 +78,10 @@ class Restoration(Translation):
 
     def generator_loss(self, batch: Batch) -> Terms:
         (fake,) = self.drawn(batch)
-        terms = {content.name: content(fake, self.real(batch)) for content in self.contents}
+        terms: Terms = {}
+        content: Any
+        for content in self.contents:  # several may have one name
+            terms[content.name] = terms.get(content.name, 0) + content(fake, self.real(batch))
         if weight := self.now(self.adversarial_weight):
             terms["adversarial"] = weight * self.objective.generator(self.discriminate(fake, batch))
         return terms
@@ -100,12 +103,21 @@ class Pix2Pix(Restoration):
     (section 3.3).
 
     Args:
-        contents: Terms of the generator's loss; L1 with lambda = 100 in the paper.
+        pixel_weight: lambda, for L1; 0 leaves it out.
+        contents: Terms of the generator's loss beside L1.
+        conditional: Whether the discriminator sees the source, too.
         kwargs: See `Restoration` and `AdversarialModule`.
     """
 
-    def __init__(self, contents: Sequence[Content] = (Pixels(p=1, weight=100.0),), **kwargs: Any):
-        super().__init__(contents=contents, conditional=kwargs.pop("conditional", True), **kwargs)
+    def __init__(
+        self,
+        pixel_weight: float = 100.0,
+        contents: Sequence[Content] = (),
+        conditional: bool = True,
+        **kwargs: Any,
+    ):
+        pixels = [Pixels(p=1, weight=pixel_weight)] if pixel_weight else []
+        super().__init__(contents=[*pixels, *contents], conditional=conditional, **kwargs)
 
     def discriminator_loss(self, batch: Batch) -> Terms:
         return {name: term / 2 for name, term in super().discriminator_loss(batch).items()}

@@ -49,6 +49,13 @@ class PatchProjection(nn.Module):
         return vectors
 
 
-def random_places(maps: Features, number: int = 256) -> Places:
-    """Draws places of each map without repetition: `number`, or all where there are fewer."""
-    return {name: torch.randperm(x[0, 0].numel(), device=x.device)[:number] for name, x in maps.items()}
+def random_places(maps: Features, number: int = 256, generator: torch.Generator | None = None) -> Places:
+    """Draws places of each map without repetition: `number`, or all where there are fewer.
+
+    Args:
+        maps: What `ResNetGenerator.features` returns.
+        number: Places of each map.
+        generator: Of the CPU; None takes torch's own.
+    """
+    order = {name: torch.randperm(x[0, 0].numel(), generator=generator)[:number] for name, x in maps.items()}
+    return {name: places.to(maps[name].device) for name, places in order.items()}

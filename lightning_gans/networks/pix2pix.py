@@ -38,7 +38,7 @@ class UNetGenerator(nn.Module):
         skips: False leaves them out, which makes it the paper's encoder-decoder.
         upsample: `transposed` convolutions as in the paper, or `resize`, which repeats pixels before a convolution,
             against checkerboards.
-        drop: Share of channels' values dropped; 0 drops none.
+        drop: Share of values dropped; 0 drops none.
     """
 
     def __init__(

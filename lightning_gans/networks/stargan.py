@@ -35,8 +35,7 @@ class StarGANGenerator(nn.Module):
         self.num_classes, self.channels = num_classes, channels
 
         def convolution(before: int, after: int, kernel: int, stride: int = 1) -> list[nn.Module]:
-            pad = kernel // 2 - (kernel + 1) % 2
-            layer = nn.Conv2d(before, after, kernel, stride, pad, bias=False)
+            layer = nn.Conv2d(before, after, kernel, stride, (kernel - 1) // 2, bias=False)
             return [layer, nn.InstanceNorm2d(after, affine=True)]
 
         wide = 4 * width

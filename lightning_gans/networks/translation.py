@@ -8,6 +8,7 @@ from torch.nn.functional import avg_pool2d, interpolate
 UPSAMPLING = ("transposed", "resize", "blur")
 INITIAL = ("normal", "xavier")
 Maps = Float[Tensor, "b c h w"]
+Resized = Float[Tensor, "b c _ _"]
 
 
 class ReflectionPad(nn.Module):
@@ -21,7 +22,7 @@ class ReflectionPad(nn.Module):
         super().__init__()
         self.pad = pad
 
-    def forward(self, x: Maps) -> Maps:
+    def forward(self, x: Maps) -> Resized:
         for axis in (2, 3):
             last = x.shape[axis] - 1
             before, after = x.narrow(axis, 1, self.pad), x.narrow(axis, last - self.pad, self.pad)
@@ -36,14 +37,14 @@ class Halve(nn.Module):
         super().__init__()
         self.reflect = ReflectionPad(1)
 
-    def forward(self, x: Maps) -> Maps:
+    def forward(self, x: Maps) -> Resized:
         return avg_pool2d(avg_pool2d(self.reflect(x), 2, 1), 2, 2)  # two means of neighbors make the filter
 
 
 class Double(nn.Module):
     """Doubles a map with the filter [1, 3, 3, 1] / 4, its sides repeated, which is linear interpolation."""
 
-    def forward(self, x: Maps) -> Maps:
+    def forward(self, x: Maps) -> Resized:
         for axis in (2, 3):
             length = x.shape[axis]
             before = torch.cat([x.narrow(axis, 0, 1), x.narrow(axis, 0, length - 1)], axis)
@@ -55,7 +56,7 @@ class Double(nn.Module):
 class Repeat(nn.Module):
     """Doubles a map by repeating each pixel."""
 
-    def forward(self, x: Maps) -> Maps:
+    def forward(self, x: Maps) -> Resized:
         return interpolate(x, scale_factor=2.0)
 
 
