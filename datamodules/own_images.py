@@ -94,7 +94,8 @@ class OwnImagesDataModule(LightningDataModule):
         self.pieces = Pieces(self, self.names[own], files[own], sizes[own])
         others = sum(path.is_file() for path in root.rglob("*")) - len(self.names)
         rest = f", and passes over {counted(others, 'other file')}" if others > 0 else ""
-        rank_zero_info(f"OwnImagesDataModule holds {counted(len(self.names), 'image')} from {self.folder}{rest}.")
+        self.summary = f"OwnImagesDataModule holds {counted(len(self.names), 'image')} from {self.folder}{rest}."
+        rank_zero_info(self.summary)
 
     def with_masks(self, root: Path, sizes: list[tuple[int, int]]) -> list[tuple[Path, Path | None]]:
         """Returns the file of each image, and of its mask where there are masks."""
