@@ -13,7 +13,7 @@ from lightning import LightningDataModule
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from torch.utils.data import DataLoader, IterableDataset
 
-from lightning_gans.datamodules.data_module import silence_workers
+from lightning_gans.datamodules.data_module import as_it_is, silence_workers
 from lightning_gans.datamodules.decoding import as_array, opened, sizes_of, unreadable
 from lightning_gans.datamodules.labels import image_names
 from lightning_gans.datamodules.tensors import floats
@@ -55,9 +55,8 @@ class OwnImagesDataModule(LightningDataModule):
         num_tiles: int = 1,
     ):
         super().__init__()
-        self.allow_zero_length_dataloader_with_multiple_devices = (
-            True  # images are dealt whole: a process may have none
-        )
+        # Images are dealt whole, so that a process may have none.
+        self.allow_zero_length_dataloader_with_multiple_devices = True
         for name, value in (("folder", folder), ("masks", masks)):
             if value is not None and not Path(value).is_dir():
                 raise FileNotFoundError(f"`{name}` must be an existing folder of images, got {value}.")
@@ -118,7 +117,7 @@ class OwnImagesDataModule(LightningDataModule):
     def predict_dataloader(self) -> DataLoader:
         silence_workers()
         warnings.filterwarnings("ignore", "Your `IterableDataset` has `__len__` defined")
-        return DataLoader(self.pieces, batch_size=None, generator=torch.Generator())
+        return DataLoader(self.pieces, batch_size=None, collate_fn=as_it_is, generator=torch.Generator())
 
 
 class Pieces(IterableDataset):

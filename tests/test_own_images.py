@@ -138,14 +138,16 @@ class Keep(ImageWriter):
     ],
 )
 def test_tiles_make_what_the_whole_image_makes(network, factor, photos):
-    save(photos / "a.png", (104, 72), None)
+    save(photos / "a.png", (128, 72), None)
     module = restoration(network())
     made = []
-    for options in ({}, {"tile": 64, "overlap": 32, "num_tiles": 3}):
-        keep = Keep(torch.full((3, 72 * factor, 104 * factor), torch.nan))
+    for options in ({}, {"tile": 64, "overlap": 32, "num_tiles": 3}, {"tile": 64, "overlap": 0}):
+        keep = Keep(torch.full((3, 72 * factor, 128 * factor), torch.nan))
         converted(photos, module, keep, **options)
         made.append(keep.whole)
-    assert (made[0] - made[1]).abs().max() < 1e-5
+    whole, enough, too_little = made
+    assert (whole - enough).abs().max() < 1e-5
+    assert (whole - too_little).abs().max() > 1e-3
 
 
 def test_the_pictures_of_tiles_and_of_whole_images_are_the_same(photos, tmp_path):
