@@ -1,6 +1,7 @@
 """Callbacks that watch training and sampling: bars, pictures, scores, health and pages."""
 
 from lightning_gans.callbacks.health.training_health import TrainingHealth as TrainingHealth
+from lightning_gans.callbacks.image_writer import ImageWriter as ImageWriter
 from lightning_gans.callbacks.looks.landscape import Landscape as Landscape
 from lightning_gans.callbacks.looks.latent_arithmetic import LatentArithmetic as LatentArithmetic
 from lightning_gans.callbacks.looks.latent_interpolation import LatentInterpolation as LatentInterpolation

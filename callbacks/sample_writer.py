@@ -10,6 +10,7 @@ from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 from torchvision.transforms.functional import to_pil_image
 
+from lightning_gans.callbacks.image_writer import ImageWriter
 from lightning_gans.callbacks.pictures import can_be_shown, near_square_grid, side_by_side, to_uint8
 from lightning_gans.callbacks.run_folder import results_folder
 from lightning_gans.mechanics.files import atomic_write
@@ -26,7 +27,7 @@ class SampleWriter(Callback):
     In the first, `image` is uint8 (n, h, w, c), and for a condition that is a class `label` is int64 (n,). Other images
     that the variant draws have arrays and pictures of their own names, sequences are (n, t, h, w, c) and their frames
     stand side by side, and all that is no image is kept as it is, without a picture. The order is the one of a single
-    process, however many there are.
+    process, however many there are. Beside an `ImageWriter` it writes nothing.
 
     Args:
         folder: Where to write; null is the run folder.
@@ -36,6 +37,9 @@ class SampleWriter(Callback):
         self.folder = folder
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._writes = not any(isinstance(callback, ImageWriter) for callback in trainer.callbacks)  # type: ignore[attr-defined]
+        if not self._writes:
+            return
         run_folder = results_folder(trainer)
         self._path = Path(self.folder or run_folder) / "samples.npz"
         if self._path.exists():
@@ -51,9 +55,12 @@ class SampleWriter(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        self._batches.append({_key(name): _array(tensor) for name, tensor in outputs.items()})
+        if self._writes:
+            self._batches.append({_key(name): _array(tensor) for name, tensor in outputs.items()})
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if not self._writes:
+            return
         ranks = gather_on_first(self._batches, trainer)
         if not trainer.is_global_zero:
             return

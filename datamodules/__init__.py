@@ -10,6 +10,7 @@ from lightning_gans.datamodules.image_folder import ImageFolderDataModule
 from lightning_gans.datamodules.lsun import LSUNDataModule
 from lightning_gans.datamodules.mnist import MNISTDataModule
 from lightning_gans.datamodules.openmoji import OpenMojiDataModule
+from lightning_gans.datamodules.own_images import OwnImagesDataModule
 from lightning_gans.datamodules.paired_folder import PairedFolderDataModule
 from lightning_gans.datamodules.photos import PhotosDataModule
 from lightning_gans.datamodules.svhn import SVHNDataModule
@@ -37,6 +38,7 @@ __all__ = [
     "LSUNDataModule",
     "MNISTDataModule",
     "OpenMojiDataModule",
+    "OwnImagesDataModule",
     "PairedFolderDataModule",
     "PhotosDataModule",
     "SVHNDataModule",

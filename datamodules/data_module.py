@@ -100,8 +100,7 @@ class TensorDataModule(LightningDataModule, ABC):
         if self.trainer is not None and self.trainer.overfit_batches:  # type: ignore[attr-defined]
             # Lightning puts its own order, of indices one by one, in place of any other.
             return DataLoader(images, self.batch_size, collate_fn=as_it_is)
-        # Lightning advises workers, but they would only copy what is in memory already.
-        warnings.filterwarnings("ignore", "The '.*_dataloader' does not have many workers")
+        silence_workers()
         return DataLoader(
             images,
             sampler=sampler,
@@ -109,6 +108,11 @@ class TensorDataModule(LightningDataModule, ABC):
             pin_memory=torch.cuda.is_available(),
             generator=torch.Generator(),  # the global generator would give a seed for workers in each epoch
         )
+
+
+def silence_workers() -> None:
+    """Hides Lightning's advice to use workers, which would only copy what is in memory already."""
+    warnings.filterwarnings("ignore", "The '.*_dataloader' does not have many workers")
 
 
 def as_it_is(batch: Any) -> Any:

@@ -10,6 +10,7 @@ from lightning import LightningModule
 from torch import Tensor, nn
 
 from lightning_gans.mechanics.checks import REQUIREMENTS, as_batch
+from lightning_gans.mechanics.given import Given
 from lightning_gans.mechanics.players import Batch
 from lightning_gans.mechanics.randomness import mix, seeded
 from lightning_gans.mechanics.schedules import Schedule, at
@@ -30,6 +31,12 @@ class Variant(LightningModule):
     seed: int | None
     objective: Any = None
     """The `Objective` of a variant that takes one."""
+    convert: Any = None
+    """Returns what becomes of a person's own images; None where images are made of no others.
+
+    Called with images (b, c, h, w), and where the variant has these parameters, with `to` for what they are to become,
+    or `mask` (b, 1, h, w), which is 1 where an image is to be filled.
+    """
     _truncation: float | None = None
 
     def real(self, batch: Batch) -> Tensor:
@@ -135,10 +142,14 @@ class Variant(LightningModule):
         """Returns `samples(batch)` by the averaged generator in evaluation mode.
 
         Args:
-            batch: As in training; a variant takes its condition from it.
+            batch: As in training; a variant takes its condition from it. Or images that are `Given`: the result is then
+                `fake` alone, what `convert` makes of them.
             seed: The result is a function of it, the batch and `latent` alone.
             latent: One row for each of the batch; the result is then `fake` alone, the images of these latents.
         """
+        if isinstance(batch, Given):
+            with self.evaluating(), seeded(seed, self.device):
+                return {"fake": self.convert(batch.image, **batch.options)}
         batch = as_batch(batch)
         with self.evaluating(), seeded(seed, self.device):
             return self.samples(batch) if latent is None else {"fake": self.generate(latent, batch)}

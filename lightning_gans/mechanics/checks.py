@@ -9,6 +9,7 @@ from torch import Tensor
 from lightning_gans.mechanics.players import Batch, check_clip
 
 REQUIREMENTS = {
+    "convert": "makes images of other images",
     "generate": "draws images from latents",
     "discriminate": "has a discriminator of images",
     "logits": "has logits of real against fake",

@@ -80,6 +80,10 @@ class CUT(Translation):
     def translate(self, batch: Batch) -> tuple[Tensor, ...]:
         return (self.generator["translator"](batch[0]),)
 
+    def convert(self, image: Tensor) -> Tensor:
+        """Returns images of Y."""
+        return self.generator["translator"](image)
+
     def discriminator_loss(self, batch: Batch) -> Terms:
         (fake,) = self.shown(batch)
         return {"adversarial": self.objective.discriminator(self.discriminator(batch[1]), self.discriminator(fake))}

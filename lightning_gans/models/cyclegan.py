@@ -74,6 +74,12 @@ class CycleGAN(Translation):
         """Returns G(x) and F(y)."""
         return self.generator["xy"](batch[0]), self.generator["yx"](batch[1])
 
+    def convert(self, image: Tensor, to: object = "y") -> Tensor:
+        """Returns images of the domain `y` or `x`."""
+        if to not in ("y", "x"):
+            raise ValueError(f"`to` must be one of the domains y, x of {type(self).__name__}, got {to!r}.")
+        return self.generator["xy" if to == "y" else "yx"](image)
+
     def older(self, drawn: list[Tensor]) -> list[Tensor]:
         return [self.exchanged(images, pool) for images, pool in zip(drawn, self.pool.values(), strict=False)]
 

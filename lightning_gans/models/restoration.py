@@ -67,6 +67,10 @@ class Restoration(Translation):
     def translate(self, batch: Batch) -> tuple[Tensor, ...]:
         return (self.generator(batch[1]),)
 
+    def convert(self, image: Tensor) -> Tensor:
+        """Returns targets of these sources."""
+        return self.generator(image)
+
     def discriminator_loss(self, batch: Batch) -> Terms:
         (fake,) = self.shown(batch)
         real_logits, fake_logits = self.discriminate(self.real(batch), batch), self.discriminate(fake, batch)

@@ -70,6 +70,19 @@ class StarGAN(AdversarialModule):
         """Returns images with these labels instead of theirs."""
         return self.generator(image, label if label.ndim == 1 else label.to(image.dtype))
 
+    def convert(self, image: Tensor, to: object) -> Tensor:
+        """Returns images of a domain, given by its number, or with attributes, given as a list of 0 and 1."""
+        count = self.generator.num_classes
+        if isinstance(to, list):
+            if len(to) != count or not set(to) <= {0, 1}:
+                raise ValueError(f"`to` must give 0 or 1 for each of the {count} attributes, got {to}.")
+            return self.edited(image, torch.tensor(to, device=image.device).expand(len(image), -1))
+        if not isinstance(to, int) or not 0 <= to < count:
+            raise ValueError(
+                f"`to` must be the number of a domain, 0 to {count - 1}, or a list of attributes, got {to}."
+            )
+        return self.edited(image, torch.full((len(image),), to, device=image.device))
+
     def discriminate(self, image: Tensor, batch: Batch) -> Tensor:
         """Returns the logits of real against fake."""
         return self.discriminator(image)[0]
