@@ -82,7 +82,16 @@ def test_a_draw_leaves_the_generators_of_every_kind_of_device_as_they_were(monke
 # Counters and averages.
 
 
-def test_counters_come_back_from_a_process_that_trained(tmp_path):
+@pytest.fixture
+def one_thread():
+    """Has torch compute in one thread: a fork has none of its parent's other threads, and would wait for them."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def test_counters_come_back_from_a_process_that_trained(tmp_path, one_thread):
     module = tiny()
     trainer(tmp_path, 4, strategy="ddp_fork", devices=1).fit(module, loader())
     assert module.images_seen == 32 and module.seed is not None

@@ -23,7 +23,7 @@ from lightning_gans.models.cut import patch_nce
 from lightning_gans.models.cyclegan import ImagePool
 from lightning_gans.models.stargan import label_loss
 from lightning_gans.models.translation import beside
-from lightning_gans.networks import PatchDiscriminator, PatchProjection, ResNetGenerator
+from lightning_gans.networks import PatchDiscriminator, ResNetGenerator
 from tests.conftest import trainer
 from tests.toys import ToyData
 
@@ -187,9 +187,8 @@ def test_the_pool_is_saved_and_differs_from_the_latest_images(tmp_path):
 def cut(**options) -> CUT:
     torch.manual_seed(0)
     generator = ResNetGenerator(1, 1, width=2, blocks=1, antialiased=True)
-    projection = PatchProjection([*generator.feature_channels.values()], features=4)
     discriminator = PatchDiscriminator(1, width=2, receptive_field=1, affine=False)
-    return CUT(generator, projection, discriminator, **options)
+    return CUT(generator, discriminator, num_features=4, **options)
 
 
 def test_patch_nce_is_that_of_the_authors():

@@ -10,7 +10,7 @@ from torch.nn.functional import cross_entropy
 from lightning_gans.adversarial import Batch, Terms
 from lightning_gans.mechanics.schedules import Schedule
 from lightning_gans.models.translation import Translation, beside
-from lightning_gans.networks.cut import random_places
+from lightning_gans.networks.cut import PatchProjection, random_places
 from lightning_gans.objectives import LeastSquares, Objective
 
 
@@ -28,14 +28,14 @@ class CUT(Translation):
     Turns are drawn for each image, in the authors' code for each batch, which is of one image there.
 
     Args:
-        generator: G, whose `features(image)` are maps of its encoder.
-        projection: H, called with these maps and the numbers of places in each; it returns vectors (b, p, k) for each.
+        generator: G, whose `features(image)` are maps of its encoder, with `feature_channels`.
         discriminator: Judges images of Y.
         objective: Losses of both players on the logits.
         adversarial_weight: Of the objective's loss of the generator. 2 takes back the half of `LeastSquares`, which in
             the authors' code only the discriminator's loss has.
         nce_weight: lambda_X.
         identity_weight: lambda_Y, for PatchNCE(y, G(y)).
+        num_features: Size of H's vectors.
         num_places: Places that are compared in each map; smaller maps give all theirs.
         temperature: By which the products of vectors are divided (eq. 2).
         flips: Whether half of the images are turned left to right before G, as in FastCUT.
@@ -45,12 +45,12 @@ class CUT(Translation):
     def __init__(
         self,
         generator: nn.Module,
-        projection: nn.Module,
         discriminator: nn.Module,
         objective: Objective = LeastSquares(),
         adversarial_weight: float | Schedule = 2.0,
         nce_weight: float | Schedule = 0.5,
         identity_weight: float | Schedule = 0.5,
+        num_features: int = 256,
         num_places: int = 256,
         temperature: float = 0.07,
         flips: bool = False,
@@ -60,11 +60,9 @@ class CUT(Translation):
             raise ValueError(f"`num_places` must be at least 2, to tell one from another, got {num_places}.")
         if temperature <= 0:
             raise ValueError(f"`temperature` must be positive, got {temperature}.")
-        super().__init__(
-            generator=nn.ModuleDict({"translator": generator, "projection": projection}),
-            discriminator=discriminator,
-            **kwargs,
-        )
+        projection = PatchProjection([*generator.feature_channels.values()], num_features)  # type: ignore[operator, union-attr]
+        both = nn.ModuleDict({"translator": generator, "projection": projection})
+        super().__init__(generator=both, discriminator=discriminator, **kwargs)
         self.objective = objective
         self.adversarial_weight = adversarial_weight
         self.nce_weight, self.identity_weight = nce_weight, identity_weight
