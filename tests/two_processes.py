@@ -121,11 +121,14 @@ class Poison(Callback):
                 next(pl_module.discriminator.parameters()).fill_(float("nan"))
 
 
+def variant_of(recipe: str) -> type[lightning_gans.AdversarialModule]:
+    path = Path(lightning_gans.__file__).parent / "configs" / f"{recipe}.yaml"
+    return getattr(lightning_gans, yaml.safe_load(path.read_text())["model"]["class_path"])
+
+
 def cuts(recipe: str) -> list[int]:
     """The numbers of micro-batches that a recipe's variant can be trained with."""
-    path = Path(lightning_gans.__file__).parent / "configs" / f"{recipe}.yaml"
-    variant = getattr(lightning_gans, yaml.safe_load(path.read_text())["model"]["class_path"])
-    return [1] if variant.whole_batch else [1, 2]
+    return [1] if variant_of(recipe).whole_batch else [1, 2]
 
 
 def train(recipe: str, folder: Path, devices: int, *options: str, **changes) -> Spy:

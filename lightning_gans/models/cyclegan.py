@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import l1_loss
 
 from lightning_gans.adversarial import Batch, Terms
+from lightning_gans.mechanics.precision import full_precision
 from lightning_gans.mechanics.schedules import Schedule
 from lightning_gans.models.translation import Translation, beside
 from lightning_gans.objectives import LeastSquares, Objective
@@ -142,7 +143,7 @@ class ImagePool(nn.Module):
             return images
         room = self.size - len(self.kept)
         if room > 0:
-            new = images[:room].float()
+            new = full_precision(images[:room])
             self.kept = torch.cat([self.kept.to(new), new]) if len(self.kept) else new.clone()
         kept = self.kept = self.kept.to(images.device)
         swapped = torch.rand(len(images), generator=generator).gt(0.5).tolist()
