@@ -1,4 +1,4 @@
-"""What becomes of a person's own images, as files of the same names."""
+"""Files of the images that `predict` makes of a person's own, under the same names."""
 
 from pathlib import Path
 from typing import Any

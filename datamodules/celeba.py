@@ -75,8 +75,7 @@ class CelebADataModule(TensorDataModule):
     def prepare_data(self) -> None:
         if self.download:
             read_celeba(self.folder, download=True)
-        if self.cache is not None:  # one process of a machine decodes while the others wait
-            self.setup("fit")
+        super().prepare_data()
 
     def load(self) -> tuple[TensorImages, TensorImages]:
         root = Path(self.folder, CelebA.base_folder, "img_align_celeba").resolve()

@@ -43,6 +43,9 @@ class TensorDataModule(LightningDataModule, ABC):
     origin: str = ""
     """Where the training images come from, for a message."""
 
+    cache: str | None = None
+    """Folder for decoded images; None if there are none, or if each process decodes for itself."""
+
     def __init__(self, batch_size: int = 64):
         super().__init__()
         if batch_size < 1:
@@ -55,6 +58,10 @@ class TensorDataModule(LightningDataModule, ABC):
     @abstractmethod
     def load(self) -> tuple[InMemory, InMemory]:
         """Reads the images to train on and the images to evaluate on, which may be the same object."""
+
+    def prepare_data(self) -> None:
+        if self.cache is not None:  # one process of a machine decodes while the others wait
+            self.setup("fit")
 
     def setup(self, stage: str) -> None:
         """Reads the data, once, and says in a sentence what they are; the sentence is kept as `summary`."""

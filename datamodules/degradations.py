@@ -1,4 +1,4 @@
-"""What is done to images that are to be restored, as functions of the images and their indices."""
+"""Degradations of images that are to be restored, as functions of the images and their indices."""
 
 import math
 from dataclasses import dataclass

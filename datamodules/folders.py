@@ -1,5 +1,6 @@
 """Folders of images that belong together, in pairs or as sets."""
 
+from abc import abstractmethod
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
@@ -7,12 +8,64 @@ from typing import Literal
 
 import torch
 
+from lightning_gans.datamodules.data_module import TensorDataModule
 from lightning_gans.datamodules.decoding import Decoding, Source, sizes_of
 from lightning_gans.datamodules.labels import image_names
 from lightning_gans.datamodules.pixel_cache import cached_images, fingerprint_of, fingerprint_of_files
-from lightning_gans.datamodules.tensors import TensorImages
+from lightning_gans.datamodules.tensors import InMemory, TensorImages
 
 Match = Literal["name", "prefix"]
+
+
+class SplitFoldersDataModule(TensorDataModule):
+    """Base of the data modules of folders with a split to train on, of which crops are taken.
+
+    Args:
+        folder: The folder that holds the splits.
+        what: Names the images within it, for the protocol of a score.
+        size: Height and width in pixels.
+        resize: Height and width that training images are cropped from; None takes 286/256 of `size`.
+        flip: Mirrors half of the training images.
+        channels: 3 for colour, 1 for grey.
+        batch_size: Images per batch and process.
+        evaluation_split: The split to evaluate on.
+        cache: Folder for the decoded images.
+    """
+
+    def __init__(
+        self,
+        folder: str,
+        what: str,
+        size: int,
+        resize: int | None,
+        flip: bool,
+        channels: Literal[1, 3],
+        batch_size: int,
+        evaluation_split: str,
+        cache: str | None,
+    ):
+        super().__init__(batch_size)
+        if size < 1:
+            raise ValueError(f"`size` must be at least 1, got {size}.")
+        if resize is not None and resize < size:
+            raise ValueError(f"`resize` must be at least the `size` of {size}, got {resize}.")
+        if evaluation_split == "train":
+            raise ValueError("`evaluation_split` must be another split than train, such as val or test.")
+        self.folder = self.origin = folder
+        self.size = size
+        self.resize = round(size * 286 / 256) if resize is None else resize
+        self.flip = flip
+        self.channels = channels
+        self.evaluation_split = evaluation_split
+        self.cache = cache
+        self.reference = f"{Path(folder).resolve().name} {evaluation_split}, {what} at {size}x{size}"
+
+    def load(self) -> tuple[InMemory, InMemory]:
+        return self.read("train", self.resize), self.read(self.evaluation_split, self.size)
+
+    @abstractmethod
+    def read(self, split: str, resize: int) -> InMemory:
+        """Reads a split, with images whose shorter side has `resize` pixels."""
 
 
 def split_folder(root: Path, split: str, name: str = "") -> Path:

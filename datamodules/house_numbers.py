@@ -54,10 +54,6 @@ class HouseNumbersDataModule(TensorDataModule):
         self.cache = cache
         self.reference = f"{num_evaluation_images:,} synthetic house numbers of 30 fonts held out, seed {data_seed}"
 
-    def prepare_data(self) -> None:
-        if self.cache is not None:  # one process of a machine draws while the others wait
-            self.setup("fit")
-
     def load(self) -> tuple[TensorImages, TensorImages]:
         self.classes = [str(digit) for digit in range(10)]
         return self.drawn(self.num_images, False), self.drawn(self.num_evaluation_images, True)

@@ -62,10 +62,6 @@ class ImageFolderDataModule(TensorDataModule):
         evaluated = Path(evaluation_folder or folder).resolve().name
         self.reference = f"all images of {evaluated} at {size}x{size}"
 
-    def prepare_data(self) -> None:
-        if self.cache is not None:  # one process of a machine decodes while the others wait
-            self.setup("fit")
-
     def load(self) -> tuple[TensorImages, TensorImages]:
         training, classes = self.read(self.folder, self.labels)
         self.classes = [] if classes == [""] else classes

@@ -61,10 +61,6 @@ class LSUNDataModule(TensorDataModule):
         first = "" if num_images is None else f", first {num_images:,}"
         self.reference = f"LSUN {category} {evaluation_split}{first} at {size}x{size}"
 
-    def prepare_data(self) -> None:
-        if self.cache is not None:  # one process of a machine decodes while the others wait
-            self.setup("fit")
-
     def load(self) -> tuple[TensorImages, TensorImages]:
         training = self.read("train")
         return training, training if self.evaluation_split == "train" else self.read("val")

@@ -4,9 +4,8 @@ from pathlib import Path
 from typing import Literal
 
 from lightning_gans.datamodules.crops import Crops, Side
-from lightning_gans.datamodules.data_module import TensorDataModule
 from lightning_gans.datamodules.decoding import Decoding, HalfDecoding
-from lightning_gans.datamodules.folders import check_sizes, partners, read_folder, split_folder
+from lightning_gans.datamodules.folders import SplitFoldersDataModule, check_sizes, partners, read_folder, split_folder
 from lightning_gans.datamodules.labels import image_names
 from lightning_gans.datamodules.pixel_cache import fingerprint_of
 from lightning_gans.datamodules.tensors import TensorImages
@@ -14,7 +13,7 @@ from lightning_gans.datamodules.tensors import TensorImages
 HALVES = {"left", "right"}
 
 
-class PairedFolderDataModule(TensorDataModule):
+class PairedFolderDataModule(SplitFoldersDataModule):
     """Pairs of images from folders, such as the sets of pix2pix (Isola et al., 2017, https://arxiv.org/abs/1611.07004).
 
     Batches are `(target, source)`, both (b, c, size, size) in [-1, 1]; the target is to be drawn from the source. The
@@ -55,31 +54,16 @@ class PairedFolderDataModule(TensorDataModule):
         evaluation_split: str = "val",
         cache: str | None = "default",
     ):
-        super().__init__(batch_size)
         if target == source or len({target, source} & HALVES) == 1:
             rule = "must be the two halves left and right, or two folders"
             raise ValueError(f"`target` and `source` {rule}, got {target} and {source}.")
         if match not in ("name", "prefix"):
             raise ValueError(f"`match` must be name or prefix, got {match}.")
-        refuse_training_split(evaluation_split)
-        self.folder = self.origin = folder
+        what = f"{target} from {source}"
+        super().__init__(folder, what, size, resize, flip, channels, batch_size, evaluation_split, cache)
         self.target = target
         self.source = source
         self.match: Literal["name", "prefix"] = match
-        self.size = size
-        self.resize = resized(size, resize)
-        self.flip = flip
-        self.channels = channels
-        self.evaluation_split = evaluation_split
-        self.cache = cache
-        self.reference = f"{Path(folder).resolve().name} {evaluation_split}, {target} from {source} at {size}x{size}"
-
-    def prepare_data(self) -> None:
-        if self.cache is not None:  # one process of a machine decodes while the others wait
-            self.setup("fit")
-
-    def load(self) -> tuple[Crops, Crops]:
-        return self.read("train", self.resize), self.read(self.evaluation_split, self.size)
 
     def read(self, split: str, resize: int) -> Crops:
         """Reads the pairs of a split."""
@@ -109,18 +93,3 @@ class PairedFolderDataModule(TensorDataModule):
         """Reads one half of all images of a folder."""
         decoding = HalfDecoding(resize, self.channels, half="left" if half == "left" else "right")
         return read_folder(folder, image_names(folder), decoding, self.cache, f"-{half}")
-
-
-def resized(size: int, resize: int | None) -> int:
-    """Returns the size that crops of `size` pixels are cut from."""
-    if size < 1:
-        raise ValueError(f"`size` must be at least 1, got {size}.")
-    if resize is not None and resize < size:
-        raise ValueError(f"`resize` must be at least the `size` of {size}, got {resize}.")
-    return round(size * 286 / 256) if resize is None else resize
-
-
-def refuse_training_split(split: str) -> None:
-    """Refuses to evaluate on what is trained on."""
-    if split == "train":
-        raise ValueError("`evaluation_split` must be another split than train, such as val or test.")

@@ -105,10 +105,6 @@ class PhotosDataModule(TensorDataModule):
         evaluated = "7 photographs of the package" if evaluation_folder is None else Path(evaluation_folder).resolve()
         self.reference = f"{evaluated}, {degradation}, crops of {size}x{size}"
 
-    def prepare_data(self) -> None:
-        if self.cache is not None:  # one process of a machine decodes while the others wait
-            self.setup("fit")
-
     def load(self) -> tuple[InMemory, InMemory]:
         training, evaluation = self.read("train", *self.folders), self.read("test", *self.evaluation_folders)
         sides = [

@@ -4,15 +4,13 @@ from pathlib import Path
 from typing import Literal
 
 from lightning_gans.datamodules.crops import Crops
-from lightning_gans.datamodules.data_module import TensorDataModule
 from lightning_gans.datamodules.decoding import Decoding
-from lightning_gans.datamodules.folders import read_folder, split_folder
+from lightning_gans.datamodules.folders import SplitFoldersDataModule, read_folder, split_folder
 from lightning_gans.datamodules.labels import image_names
-from lightning_gans.datamodules.paired_folder import refuse_training_split, resized
 from lightning_gans.datamodules.tensors import UnpairedSets
 
 
-class UnpairedFolderDataModule(TensorDataModule):
+class UnpairedFolderDataModule(SplitFoldersDataModule):
     """Two sets of images from folders, such as those of CycleGAN (Zhu et al., 2017, https://arxiv.org/abs/1703.10593).
 
     Batches are `(x, y)`, both (b, c, size, size) in [-1, 1], from `trainA` and `trainB`, which may hold unequal numbers
@@ -48,26 +46,10 @@ class UnpairedFolderDataModule(TensorDataModule):
         evaluation_split: str = "test",
         cache: str | None = "default",
     ):
-        super().__init__(batch_size)
         if x == y:
             raise ValueError(f"`x` and `y` must be two folders, got {x} for both.")
-        refuse_training_split(evaluation_split)
-        self.folder = self.origin = folder
+        super().__init__(folder, f"{x} and {y}", size, resize, flip, channels, batch_size, evaluation_split, cache)
         self.domains = (x, y)
-        self.size = size
-        self.resize = resized(size, resize)
-        self.flip = flip
-        self.channels = channels
-        self.evaluation_split = evaluation_split
-        self.cache = cache
-        self.reference = f"{Path(folder).resolve().name} {evaluation_split}, {x} and {y} at {size}x{size}"
-
-    def prepare_data(self) -> None:
-        if self.cache is not None:  # one process of a machine decodes while the others wait
-            self.setup("fit")
-
-    def load(self) -> tuple[UnpairedSets, UnpairedSets]:
-        return self.read("train", self.resize), self.read(self.evaluation_split, self.size)
 
     def read(self, split: str, resize: int) -> UnpairedSets:
         """Reads the images of both domains of a split."""

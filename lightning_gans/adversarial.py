@@ -199,7 +199,7 @@ class AdversarialModule(Variant, ABC):
         batch = as_batch(batch)
         self._reseed(self.trainer.fit_loop.total_batch_idx, 1)
         self._counted = False
-        self._reduce.begin(len(batch[0]), self.whole_batch, self.trainer)
+        self._reduce.begin(len(batch[0]), self.whole_batch or self.gathers, self.trainer)
         self.images_seen += len(batch[0]) * self.trainer.world_size
         for part in self._timed:
             part.images_seen = self.images_seen

@@ -37,6 +37,8 @@ class Variant(LightningModule):
     Called with images (b, c, h, w), and where the variant has these parameters, with `to` for what they are to become,
     or `mask` (b, 1, h, w), which is 1 where an image is to be filled.
     """
+    gathers: bool = False
+    """Whether a batch needs rows of all processes, so that unequal batches must be refused before."""
     _truncation: float | None = None
 
     def real(self, batch: Batch) -> Tensor:
@@ -104,6 +106,10 @@ class Variant(LightningModule):
     def shared_generator(self) -> torch.Generator:
         """Returns a random generator on the CPU that draws the same on all processes, anew for each batch."""
         return torch.Generator().manual_seed(mix(self.seed or 0, self.images_seen))
+
+    def own(self, rows: Tensor) -> Tensor:
+        """Returns this process's rows of those of all processes, which stand as `gather` returns them."""
+        return rows if self._trainer is None else rows.chunk(self.trainer.world_size)[self.global_rank]
 
     @contextmanager
     def truncated(self, threshold: float) -> Iterator[None]:

@@ -70,7 +70,7 @@ def test_two_processes_take_the_steps_of_one_with_a_variant_to_come(pair, tmp_pa
     assert largest_difference(states["end"], compare_toy(toy, tmp_path, 1).states["end"]) < 1e-10
 
 
-@pytest.mark.parametrize("variant", ["GAN", "RelativisticGAN"])
+@pytest.mark.parametrize("variant", ["GAN", "RelativisticGAN", "StarGAN"])
 def test_batches_of_unequal_size_are_refused_on_both_processes(pair, variant):
     for rank in (0, 1):
         assert "The processes' batches must be of equal size, and were not" in pair(f"{variant}_uneven_{rank}.txt")

@@ -9,6 +9,7 @@ from torch.nn.functional import cross_entropy, softplus
 
 from lightning_gans import CUT, CycleGAN, Pix2Pix, Restoration, StarGAN
 from lightning_gans.contents import Pixels
+from lightning_gans.mechanics.image_pool import ImagePool
 from lightning_gans.mechanics.schedules import Steps
 from lightning_gans.metrics.fidelity import (
     gradient_energy,
@@ -20,10 +21,9 @@ from lightning_gans.metrics.fidelity import (
     stored,
 )
 from lightning_gans.models.cut import patch_nce
-from lightning_gans.models.cyclegan import ImagePool
 from lightning_gans.models.stargan import label_loss
-from lightning_gans.models.translation import beside
 from lightning_gans.networks import PatchDiscriminator, ResNetGenerator
+from lightning_gans.translation import beside
 from tests.conftest import trainer
 from tests.toys import ToyData
 
@@ -42,10 +42,9 @@ class Beside(nn.Module):
 
 
 class Edits(nn.Module):
-    num_classes = 3
-
-    def __init__(self) -> None:
+    def __init__(self, num_classes: int = 3) -> None:
         super().__init__()
+        self.num_classes = num_classes
         self.draw = layer()
 
     def forward(self, image, label):
@@ -54,9 +53,9 @@ class Edits(nn.Module):
 
 
 class Reads(nn.Module):
-    def __init__(self) -> None:
+    def __init__(self, num_classes: int = 3) -> None:
         super().__init__()
-        self.judge, self.classify = layer(), nn.Linear(64, 3)
+        self.judge, self.classify = layer(), nn.Linear(64, num_classes)
 
     def forward(self, image):
         return self.judge(image), self.classify(image.flatten(1))

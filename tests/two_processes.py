@@ -18,6 +18,7 @@ from lightning_gans.mechanics import processes
 from lightning_gans.mechanics.statistics import running_norms
 from lightning_gans.networks import InstanceNoise
 from tests.conftest import RECIPES, Judge, Line, loader, make_comparable, reduced, tiny, trainer
+from tests.test_translation import Edits, Reads
 from tests.toys import TOYS, ToyData
 
 STEPS = 6  # with 5 critic steps for one of the generator, it moves once
@@ -87,7 +88,8 @@ class Spy(Callback):
             for name, player in pl_module.players().items()
         }
         held = [norm for norm in running_norms(pl_module.discriminator) if not norm.track_running_stats]
-        once = [2] * pl_module.whole_batch + [sum(2 * len(norm.running_mean) for norm in held)] * bool(held)
+        sizes = [2] * (pl_module.whole_batch or pl_module.gathers)
+        once = sizes + [sum(2 * len(norm.running_mean) for norm in held)] * bool(held)
         self.states["once"] = {"once": torch.tensor(once)}  # a batch, beside the moves
         self.states["n_critic"] = {"n_critic": torch.tensor(pl_module.n_critic)}
         self.states["optimizers"] = {
@@ -209,13 +211,14 @@ def walk(folder: Path) -> None:
     for toy in TOYS:
         save(toy, compare_toy(toy, folder / toy, 2))
 
-    for variant in (lightning_gans.GAN, lightning_gans.RelativisticGAN):
+    stargan = lightning_gans.StarGAN(generator=Edits(10), discriminator=Reads(10))  # gathers labels
+    for module in (tiny(lightning_gans.GAN), tiny(lightning_gans.RelativisticGAN), stargan):
         try:
-            fit_own_loaders(tiny(variant), folder / "uneven", 64 if rank == "0" else 61)
+            fit_own_loaders(module, folder / "uneven", 64 if rank == "0" else 61)
             refused = "nothing"
         except ValueError as error:
             refused = str(error)
-        (folder / f"{variant.__name__}_uneven_{rank}.txt").write_text(refused)
+        (folder / f"{type(module).__name__}_uneven_{rank}.txt").write_text(refused)
 
     judge = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(64), nn.Linear(64, 1), nn.Flatten(0))
     noisy = lightning_gans.GAN(generator=Line(), discriminator=InstanceNoise(judge))

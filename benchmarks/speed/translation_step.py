@@ -35,7 +35,7 @@ Pair = tuple[Tensor, Tensor]
 
 
 class ByHand:
-    """What both loops by hand share.
+    """A copy of a module's networks and optimizers, for a loop by hand.
 
     Args:
         module: Whose networks and optimizers are copied.

@@ -9,9 +9,9 @@ from torch.nn.functional import cross_entropy
 
 from lightning_gans.adversarial import Batch, Terms
 from lightning_gans.mechanics.schedules import Schedule
-from lightning_gans.models.translation import Translation, beside
 from lightning_gans.networks.cut import PatchProjection, random_places
 from lightning_gans.objectives import LeastSquares, Objective
+from lightning_gans.translation import Translation, beside
 
 
 class CUT(Translation):

@@ -2,15 +2,14 @@
 
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn.functional import l1_loss
 
 from lightning_gans.adversarial import Batch, Terms
-from lightning_gans.mechanics.precision import full_precision
+from lightning_gans.mechanics.image_pool import ImagePool
 from lightning_gans.mechanics.schedules import Schedule
-from lightning_gans.models.translation import Translation, beside
 from lightning_gans.objectives import LeastSquares, Objective
+from lightning_gans.translation import Translation, beside
 
 
 class CycleGAN(Translation):
@@ -38,6 +37,8 @@ class CycleGAN(Translation):
         pool_size: Older images of each domain from which the discriminators are shown.
         kwargs: See `AdversarialModule`; the generator is G and F together, the discriminator D_X and D_Y.
     """
+
+    gathers = True  # images for the pools
 
     def __init__(
         self,
@@ -82,12 +83,9 @@ class CycleGAN(Translation):
         return self.generator["xy" if to == "y" else "yx"](image)
 
     def older(self, drawn: list[Tensor]) -> list[Tensor]:
-        return [self.exchanged(images, pool) for images, pool in zip(drawn, self.pool.values(), strict=False)]
-
-    def exchanged(self, images: Tensor, pool: nn.Module) -> Tensor:
-        """Returns this process's rows of what the pool, the same on all processes, gives for the images of all."""
-        start = self.global_rank * len(images)
-        return pool(self.gather(images), self.shared_generator())[start : start + len(images)]
+        """Returns what the pools, the same on all processes, give for the images of all processes."""
+        pools = zip(drawn, self.pool.values(), strict=False)  # nothing was drawn where the generators did not move
+        return [self.own(pool(self.gather(images), self.shared_generator())) for images, pool in pools]
 
     def discriminator_loss(self, batch: Batch) -> Terms:
         fake_y, fake_x = self.shown(batch)
@@ -118,45 +116,3 @@ class CycleGAN(Translation):
         forward = beside(x, fake_y, self.generator["yx"](fake_y))
         backward = beside(y, fake_x, self.generator["xy"](fake_x))
         return {"fake": fake_y, "fake_x": fake_x, "forward": forward, "backward": backward}
-
-
-class ImagePool(nn.Module):
-    """Older images to show to a discriminator (Shrivastava et al., 2017, https://arxiv.org/abs/1612.07828).
-
-    It returns the first images as they are and keeps them. Once it is full, it returns each image as it is or, by the
-    toss of a coin, one that it keeps, whose place the image takes. What it keeps is a part of the state dict.
-
-    Args:
-        size: Images that it keeps; 0 returns all as they are.
-    """
-
-    def __init__(self, size: int = 50):
-        super().__init__()
-        if size < 0:
-            raise ValueError(f"`pool_size` must be 0 (no pool) or more images, got {size}.")
-        self.size = size
-        self.kept = torch.empty(0)
-
-    def forward(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Returns an image for each, drawn by a generator on the CPU."""
-        if self.size == 0:
-            return images
-        room = self.size - len(self.kept)
-        if room > 0:
-            new = full_precision(images[:room])
-            self.kept = torch.cat([self.kept.to(new), new]) if len(self.kept) else new.clone()
-        kept = self.kept = self.kept.to(images.device)
-        swapped = torch.rand(len(images), generator=generator).gt(0.5).tolist()
-        place = torch.randint(len(kept), (len(images),), generator=generator).tolist()
-        shown = images.clone()
-        for i in range(max(room, 0), len(images)):
-            if swapped[i]:
-                shown[i] = kept[place[i]]
-                kept[place[i]] = images[i]
-        return shown
-
-    def get_extra_state(self) -> Tensor:
-        return self.kept
-
-    def set_extra_state(self, state: Tensor) -> None:
-        self.kept = state.clone()

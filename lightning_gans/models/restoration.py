@@ -9,8 +9,8 @@ from lightning_gans.adversarial import Batch, Terms
 from lightning_gans.contents import Content, Pixels
 from lightning_gans.mechanics.players import Player
 from lightning_gans.mechanics.schedules import Schedule
-from lightning_gans.models.translation import Translation, beside
 from lightning_gans.objectives import NonSaturating, Objective
+from lightning_gans.translation import Translation, beside
 
 
 class Restoration(Translation):

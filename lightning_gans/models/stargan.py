@@ -9,8 +9,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy,
 
 from lightning_gans.adversarial import AdversarialModule, Batch, Terms
 from lightning_gans.mechanics.schedules import Schedule
-from lightning_gans.models.translation import beside
 from lightning_gans.penalties import between, one_centered_penalty
+from lightning_gans.translation import beside
 
 Labels = Tensor  # (b,) classes, or (b, k) attributes that are 0 or 1
 
@@ -38,6 +38,7 @@ class StarGAN(AdversarialModule):
     """
 
     generate = None  # type: ignore[assignment]  # draws from no latent
+    gathers = True  # labels
 
     def __init__(
         self,
@@ -57,7 +58,7 @@ class StarGAN(AdversarialModule):
         """Returns this process's rows of the labels of all processes in another order."""
         everyones = self.gather(label)
         order = torch.randperm(len(everyones), generator=self.shared_generator()).to(label.device)
-        return everyones[order[self.global_rank * len(label) :][: len(label)]]
+        return self.own(everyones[order])
 
     def target(self, batch: Batch) -> Labels:
         """Returns c': the labels behind the batch's own, otherwise those of the row before each."""
