@@ -39,9 +39,9 @@ def equal(one: Any, two: Any) -> bool:
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_a_run_killed_in_mid_epoch_resumes_bit_for_bit(runs, recipe):
+def test_a_killed_run_resumes_bit_for_bit_from_the_middle_of_an_epoch(runs, recipe):
     straight, resumed = (
-        torch.load(runs / recipe / kind / "step=12.ckpt", weights_only=True) for kind in ("straight", "killed")
+        torch.load(runs / recipe / kind / "step=12.ckpt", weights_only=True) for kind in ("killed", "resumed")
     )
     assert straight["global_step"] == resumed["global_step"] == 12
     for part in ("state_dict", "optimizer_states", "lr_schedulers"):
@@ -50,7 +50,7 @@ def test_a_run_killed_in_mid_epoch_resumes_bit_for_bit(runs, recipe):
 
 def test_a_kill_in_the_middle_of_writing_leaves_the_previous_checkpoint(runs):
     last = torch.load(runs / "torn" / "last.ckpt", weights_only=True)
-    whole = torch.load(runs / RECIPES[0] / "straight" / "step=4.ckpt", weights_only=True)
+    whole = torch.load(runs / RECIPES[0] / "killed" / "step=4.ckpt", weights_only=True)
     assert last["global_step"] == 4 and equal(last["state_dict"], whole["state_dict"])
 
 
