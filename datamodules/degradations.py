@@ -137,18 +137,3 @@ def mask(size: tuple[int, int], hole: int, index: int | None) -> Float32[Tensor,
     layer = torch.zeros(1, *size)
     layer[:, top : top + hole, left : left + hole] = 1
     return layer
-
-
-def residual_rain(
-    fake: Float32[Tensor, "b c h w"], target: Float32[Tensor, "b c h w"], layer: Float32[Tensor, "b k h w"]
-) -> Float32[Tensor, " b"]:
-    """Returns the rain that is left in images, as the correlation of their error with the rain: 0 if there is none.
-
-    Args:
-        fake: Images without rain, as far as it was removed.
-        target: The true images.
-        layer: The rain, or `source - target` for the rain that is seen where it does not reach white.
-    """
-    planes = ((fake - target).mean(1).flatten(1), layer.mean(1).flatten(1))
-    error, layer = (plane - plane.mean(1, keepdim=True) for plane in planes)
-    return (error * layer).sum(1) / (error.norm(dim=1) * layer.norm(dim=1)).clamp(min=1e-8)

@@ -9,6 +9,7 @@ from torch.nn.functional import cross_entropy, softplus
 
 from lightning_gans import CUT, CycleGAN, Pix2Pix, Restoration, StarGAN
 from lightning_gans.contents import Pixels
+from lightning_gans.datamodules.degradations import rain
 from lightning_gans.mechanics.image_pool import ImagePool
 from lightning_gans.mechanics.schedules import Steps
 from lightning_gans.metrics.fidelity import (
@@ -17,6 +18,7 @@ from lightning_gans.metrics.fidelity import (
     lab,
     lab_histograms,
     psnr,
+    residual,
     ssim,
     stored,
 )
@@ -299,6 +301,14 @@ def test_scores_of_restorations_look_at_what_their_protocol_says():
     assert ssim(stored(grey), stored(noisy)).item() < 0.3
     with pytest.raises(ValueError, match="`crop` must leave something of 32 x 32 pixels, got 16"):
         stored(grey, crop=16)
+
+
+def test_what_is_left_of_rain_is_its_correlation_with_the_error():
+    target = torch.zeros(2, 3, 32, 32)
+    source = target + torch.stack([rain((32, 32), number) for number in (3, 4)])
+    torch.testing.assert_close(residual(0.5 * source, target, source), torch.ones(2))
+    assert residual(target, target, source).tolist() == [0, 0]
+    assert residual(torch.randn(2, 3, 32, 32), target, source).abs().max() < 0.2
 
 
 def test_colors_have_the_lab_values_of_the_standard():

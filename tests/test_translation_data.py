@@ -29,7 +29,7 @@ from lightning_gans.datamodules import (
 )
 from lightning_gans.datamodules.batches import TrainingBatches
 from lightning_gans.datamodules.crops import Crops, tiles
-from lightning_gans.datamodules.degradations import mask, rain, residual_rain, smaller
+from lightning_gans.datamodules.degradations import mask, rain, smaller
 from lightning_gans.datamodules.tensors import held_out
 from lightning_gans.metrics.strokes import slant, thickness
 from tests import conftest
@@ -453,13 +453,6 @@ def test_rain_covers_a_small_part_and_differs():
     layers = torch.stack([rain((64, 64), number) for number in range(20)])
     wet = (layers > 0.1).float().mean((1, 2, 3))
     assert 0.03 < wet.min() and wet.max() < 0.4 and len(set(wet.tolist())) == 20
-
-
-def test_residual_rain_is_1_for_what_was_not_touched_and_0_for_what_is_right():
-    target, layer = torch.zeros(2, 3, 32, 32), torch.stack([rain((32, 32), number) for number in (3, 4)])
-    torch.testing.assert_close(residual_rain(target + 0.5 * layer, target, layer), torch.ones(2))
-    assert residual_rain(target, target, layer).tolist() == [0, 0]
-    assert residual_rain(target + torch.randn(2, 3, 32, 32), target, layer).abs().max() < 0.2
 
 
 @pytest.mark.parametrize("hole", ["random", "center"])

@@ -12,7 +12,7 @@ from lightning_gans.callbacks.scores.scorer import Scored, Scorer
 from lightning_gans.mechanics.players import Batch
 from lightning_gans.mechanics.processes import gather_rows
 from lightning_gans.metrics.features import as_8_bit
-from lightning_gans.metrics.fidelity import psnr, ssim, stored
+from lightning_gans.metrics.fidelity import psnr, residual, ssim, stored
 
 
 class RestorationScores(Scorer):
@@ -24,6 +24,9 @@ class RestorationScores(Scorer):
     is sharp in the wrong place. They depend on what of an image is looked at by more than methods differ by, so compare
     them under one protocol alone.
 
+    With `residual` it also logs that: the correlation of an image's error, image - target, with what was added to the
+    target, source - target. It is 1 where nothing was taken away, and 0 where nothing is left.
+
     Needs a variant whose `fake` is drawn from the batch, such as `Restoration`.
 
     Args:
@@ -31,14 +34,23 @@ class RestorationScores(Scorer):
             super-resolution.
         crop: Pixels at each side that they leave out; usual is the factor of super-resolution.
         distance: Distance (b,) of two image batches in [-1, 1], such as `LPIPS`; null leaves `lpips` out.
+        residual: Whether to log `residual`, for a source, the second item of the batch, that is the target with
+            something added, such as rain.
     """
 
-    def __init__(self, luma: bool = True, crop: int = 4, distance: nn.Module | Callable[..., Any] | None = None):
+    def __init__(
+        self,
+        luma: bool = True,
+        crop: int = 4,
+        distance: nn.Module | Callable[..., Any] | None = None,
+        residual: bool = False,
+    ):
         if crop < 0:
             raise ValueError(f"`crop` must be 0 or more pixels, got {crop}.")
         self.luma = luma
         self.crop = crop
         self.distance = distance
+        self.residual = residual
 
     def check(self, pl_module: Any, outputs: Any, batch: Batch) -> None:
         fake, real = fake_images("RestorationScores", pl_module, outputs), pl_module.real(batch)
@@ -47,6 +59,11 @@ class RestorationScores(Scorer):
                 f"`RestorationScores` needs targets of the size of what is drawn, got {tuple(real.shape[1:])} and "
                 f"{tuple(fake.shape[1:])}: leave it out, or give other data."
             )
+        if self.residual and (len(batch) < 2 or batch[1].shape != real.shape):
+            raise ValueError(
+                "`RestorationScores` needs a source as large as its target, a batch's second item, for `residual`: "
+                "leave `residual` out, or give other data."
+            )
         if min(fake.shape[2:]) < 11 + 2 * self.crop:
             raise ValueError(
                 f"`RestorationScores` needs images of at least {11 + 2 * self.crop} pixels a side for a window of 11 "
@@ -54,7 +71,7 @@ class RestorationScores(Scorer):
             )
 
     def begin(self, stage: str, trainer: Any, pl_module: Any) -> None:
-        names = ["psnr", "ssim", *["lpips"] * (self.distance is not None)]
+        names = ["psnr", "ssim", *["lpips"] * (self.distance is not None), *["residual"] * self.residual]
         self._parts: dict[str, list[Tensor]] = {name: [] for name in names}
         if isinstance(self.distance, nn.Module):
             self.distance.to(pl_module.device).requires_grad_(False).eval()
@@ -68,6 +85,8 @@ class RestorationScores(Scorer):
             self._parts["ssim"].append(ssim(one, two))
             if self.distance is not None:
                 self._parts["lpips"].append(self.distance(as_8_bit(fake), as_8_bit(real)))
+            if self.residual:
+                self._parts["residual"].append(residual(as_8_bit(fake), real, batch[1]))
 
     def score(self, stage: str, trainer: Any, pl_module: Any) -> Scored:
         scores = {name: gather_rows(parts, trainer).double() for name, parts in self._parts.items()}
@@ -82,4 +101,6 @@ class RestorationScores(Scorer):
         }
         if self.distance is not None:
             facts["lpips"] = f"{name_of(self.distance)}, all channels, nothing left out"
+        if self.residual:
+            facts["residual"] = "correlation of image - target with source - target, means over channels"
         return {name: values.mean().item() for name, values in scores.items()}, facts

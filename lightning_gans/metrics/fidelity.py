@@ -46,6 +46,17 @@ def ssim(one: Images, two: Images) -> Float[Tensor, " b"]:
     return similarity.view(-1)
 
 
+def residual(fake: Images, target: Images, source: Float[Tensor, "b k h w"]) -> Float[Tensor, " b"]:
+    """Returns what is left in each image of what was added to its target, such as rain.
+
+    It is the correlation of `fake - target` with `source - target` over all places, as means over channels: 1 where the
+    source was not touched, 0 where nothing is left of what was added.
+    """
+    left, added = ((image - target).float().mean(1).flatten(1) for image in (fake, source))
+    left, added = left - left.mean(1, keepdim=True), added - added.mean(1, keepdim=True)
+    return (left * added).sum(1) / (left.norm(dim=1) * added.norm(dim=1)).clamp(min=1e-8)
+
+
 def lab(image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
     """Returns sRGB images in [-1, 1] as CIE L*a*b* of 1976, for the white of D65."""
     color = (image.double() + 1) / 2
