@@ -189,17 +189,6 @@ def test_a_frozen_network_stays_out_of_checkpoints_and_training(fit):
     assert {type(Line()), type(Judge())} == {type(module.generator), type(module.discriminator)}
 
 
-@pytest.fixture(scope="module")
-def vgg16(tmp_path_factory) -> Path:
-    """A file of VGG16's convolutions with random weights, as torchvision names them within `features`."""
-    path = tmp_path_factory.mktemp("vgg") / "vgg16.pth"
-    torch.manual_seed(0)
-    layers = make_layers(cfgs["D"])
-    state = {f"features.{name}": value for name, value in layers.state_dict().items()}
-    torch.save(state | {"classifier.0.weight": torch.zeros(1)}, path)
-    return path
-
-
 def test_layers_of_vgg_have_the_names_of_papers():
     with torch.device("meta"):
         names = {network: list(named(make_layers(cfgs[network]), "max")) for network in "DE"}

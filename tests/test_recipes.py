@@ -57,22 +57,43 @@ def test_one_player_steps_at_a_time_and_a_checkpoint_rebuilds_the_model_without_
     assert torch.equal(loaded.draw(batch, 1)["fake"], cli.model.draw(batch, 1)["fake"])
 
 
+def write_images(folder: Path, names: list[str], size: tuple[int, int]) -> None:
+    """Writes pictures of noise, in place of files that do not come with the package."""
+    for number, name in enumerate(names):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.effect_noise(size, 10 * number).convert("RGB").save(folder / name)
+
+
+def with_files(recipe: dict, folder: Path, weights: Path) -> dict:
+    """Returns the data of a recipe with files of their form in the folder, or any images where it is another one."""
+    kind, data = recipe["data"]["class_path"], recipe["data"]["init_args"]
+    size = data.get("size", 32)
+    if kind == "PhotosDataModule":
+        write_images(folder, ["style.jpg"], (40, 30))
+        for content in recipe["model"]["init_args"]["contents"][:2]:
+            content["init_args"]["features"]["init_args"]["weights"] = str(weights)
+        recipe["model"]["init_args"]["contents"][1]["init_args"]["style"] = str(folder / "style.jpg")
+        return {"class_path": kind, "init_args": data | {"size": 32, "num_evaluation_crops": 4, "batch_size": 2}}
+    if kind == "PairedFolderDataModule":
+        write_images(folder, ["train/1.jpg", "train/2.jpg", "val/1.jpg"], (2 * size, size))
+    elif kind == "UnpairedFolderDataModule":
+        write_images(folder, ["trainA/1.jpg", "trainB/1.jpg", "trainB/2.jpg", "testA/1.jpg", "testB/1.jpg"], (300, 256))
+    else:
+        write_images(folder, [f"class_{number % 2}/{number}.png" for number in range(16)], (size, size))
+        kind, data = "ImageFolderDataModule", {"size": size, "batch_size": 8}
+    return {"class_path": kind, "init_args": data | {"folder": str(folder), "cache": None}}
+
+
 @pytest.mark.parametrize("name", LARGE_RECIPES)
-def test_a_recipe_at_the_scale_of_its_paper_takes_two_steps_at_a_small_width(name, tmp_path):
+def test_a_recipe_whose_files_do_not_come_with_the_package_takes_two_steps_at_a_small_width(name, tmp_path, vgg16):
     path = Path(reduced(name, tmp_path, max_epochs=-1, max_steps=2, log_every_n_steps=1, strategy="auto"))
     recipe = yaml.safe_load(path.read_text())
-    size, classes = recipe["data"]["init_args"].get("size", 32), 2
-    for i in range(16):  # in place of the data, which do not come with the package
-        picture = tmp_path / "data" / f"class_{i % classes}" / f"{i}.png"
-        picture.parent.mkdir(parents=True, exist_ok=True)
-        Image.effect_noise((size, size), 10 * i).convert("RGB").save(picture)
-    data = {"folder": str(tmp_path / "data"), "size": size, "batch_size": 8, "cache": None}
-    recipe["data"] = {"class_path": "ImageFolderDataModule", "init_args": data}
+    recipe["data"] = with_files(recipe, tmp_path / "data", vgg16)
     recipe["model"]["init_args"]["n_critic"] = 1
     path.write_text(yaml.safe_dump(recipe))
     cli = main(["fit", "--config", str(path)])
     terms = {name: value for name, value in cli.trainer.callback_metrics.items() if "_loss/" in name}
-    assert {term.split("_loss/")[0] for term in terms} == {"discriminator", "generator"}
+    assert {term.split("_loss/")[0] for term in terms} == {*cli.model.players()}
     assert all(value.isfinite() for value in terms.values()) and cli.trainer.global_step == 2
 
 

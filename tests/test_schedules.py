@@ -14,6 +14,7 @@ from lightning_gans.networks import InstanceNoise
     ("schedule", "values"),
     [
         (Linear(2.0, 1.0, 4.0), [2.0, 1.75, 1.5, 1.25, 1.0, 1.0]),
+        (Linear(2.0, 1.0, 2.0, after=2.0), [2.0, 2.0, 2.0, 1.5, 1.0, 1.0]),
         (Cosine(2.0, 1.0, 4.0), [2.0, 1.5 + math.sqrt(0.125), 1.5, 1.5 - math.sqrt(0.125), 1.0, 1.0]),
         (Steps([3.0, 2.0, 1.0], 2.0), [3.0, 3.0, 2.0, 2.0, 1.0, 1.0]),
     ],
@@ -36,6 +37,7 @@ def test_a_plain_number_is_a_value_that_does_not_change():
     ("make", "sentence"),
     [
         (lambda: Linear(0.0, 1.0, 0.0), "`kimg` must be positive, got 0.0."),
+        (lambda: Linear(0.0, 1.0, 1.0, -1.0), "`after` must be at least 0, got -1.0."),
         (lambda: Cosine(0.0, 1.0, -1.0), "`kimg` must be positive, got -1.0."),
         (lambda: Steps([1.0], 0.0), "`kimg` must be positive, got 0.0."),
         (lambda: Steps([], 1.0), "`values` must hold at least one value, got none."),

@@ -21,14 +21,18 @@ class Linear(Schedule):
     Args:
         start: The first value.
         end: The last value.
-        kimg: Thousands of training images until the last value.
+        kimg: Thousands of training images from the first value to the last.
+        after: Thousands of training images before it moves.
     """
 
-    def __init__(self, start: float, end: float, kimg: float):
-        self.start, self.end, self.kimg = start, end, checked_kimg(kimg)
+    def __init__(self, start: float, end: float, kimg: float, after: float = 0.0):
+        self.start, self.end, self.kimg, self.after = start, end, checked_kimg(kimg), after
+        if after < 0:
+            raise ValueError(f"`after` must be at least 0, got {after}.")
 
     def __call__(self, images: int) -> float:
-        return self.start + (self.end - self.start) * min(images / (1000 * self.kimg), 1.0)
+        share = (images - 1000 * self.after) / (1000 * self.kimg)
+        return self.start + (self.end - self.start) * min(max(share, 0.0), 1.0)
 
 
 class Cosine(Schedule):
