@@ -64,18 +64,25 @@ def write_images(folder: Path, names: list[str], size: tuple[int, int]) -> None:
         Image.effect_noise(size, 10 * number).convert("RGB").save(folder / name)
 
 
-def with_files(recipe: dict, folder: Path, weights: Path) -> dict:
+def with_files(recipe: dict, folder: Path) -> dict:
     """Returns the data of a recipe with files of their form in the folder, or any images where it is another one."""
     kind, data = recipe["data"]["class_path"], recipe["data"]["init_args"]
     size = data.get("size", 32)
-    if kind == "PhotosDataModule":
+    if kind == "PhotosDataModule" and "folder" not in data:
         write_images(folder, ["style.jpg"], (40, 30))
-        for content in recipe["model"]["init_args"]["contents"][:2]:
-            content["init_args"]["features"]["init_args"]["weights"] = str(weights)
         recipe["model"]["init_args"]["contents"][1]["init_args"]["style"] = str(folder / "style.jpg")
         return {"class_path": kind, "init_args": data | {"size": 32, "num_evaluation_crops": 4, "batch_size": 2}}
+    if kind == "PhotosDataModule":
+        folders = {name: str(folder.parent / path) for name, path in data.items() if name.endswith("folder")}
+        for name, path in folders.items():
+            small = "source" in name
+            side = size // data["factor"] if small else size
+            write_images(Path(path), [f"0001{'x4' * small}.png", f"0002{'x4' * small}.png"], (side, side))
+        return {"class_path": kind, "init_args": data | folders | {"batch_size": 2, "cache": None}}
     if kind == "PairedFolderDataModule":
-        write_images(folder, ["train/1.jpg", "train/2.jpg", "val/1.jpg"], (2 * size, size))
+        split = data.get("evaluation_split", "val")
+        write_images(folder, ["train/1.jpg", "train/2.jpg", f"{split}/1.jpg"], (2 * size, size))
+        data = data | {"batch_size": 1}
     elif kind == "UnpairedFolderDataModule":
         write_images(folder, ["trainA/1.jpg", "trainB/1.jpg", "trainB/2.jpg", "testA/1.jpg", "testB/1.jpg"], (300, 256))
     else:
@@ -85,10 +92,14 @@ def with_files(recipe: dict, folder: Path, weights: Path) -> dict:
 
 
 @pytest.mark.parametrize("name", LARGE_RECIPES)
-def test_a_recipe_whose_files_do_not_come_with_the_package_takes_two_steps_at_a_small_width(name, tmp_path, vgg16):
+def test_a_recipe_whose_files_do_not_come_with_the_package_takes_two_steps_at_a_small_width(name, tmp_path, request):
     path = Path(reduced(name, tmp_path, max_epochs=-1, max_steps=2, log_every_n_steps=1, strategy="auto"))
     recipe = yaml.safe_load(path.read_text())
-    recipe["data"] = with_files(recipe, tmp_path / "data", vgg16)
+    recipe["data"] = with_files(recipe, tmp_path / "data")
+    for content in recipe["model"]["init_args"].get("contents", []):
+        if features := content["init_args"].get("features"):
+            network = features["init_args"]["network"]
+            features["init_args"]["weights"] = str(request.getfixturevalue(network))
     recipe["model"]["init_args"]["n_critic"] = 1
     path.write_text(yaml.safe_dump(recipe))
     cli = main(["fit", "--config", str(path)])
