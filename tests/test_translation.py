@@ -6,8 +6,10 @@ import pytest
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy, softplus
+from torch.utils.data import DataLoader, TensorDataset
 
 from lightning_gans import CUT, CycleGAN, Pix2Pix, Restoration, StarGAN
+from lightning_gans.callbacks import RestorationScores
 from lightning_gans.contents import Pixels
 from lightning_gans.datamodules.degradations import rain
 from lightning_gans.mechanics.image_pool import ImagePool
@@ -309,6 +311,21 @@ def test_what_is_left_of_rain_is_its_correlation_with_the_error():
     torch.testing.assert_close(residual(0.5 * source, target, source), torch.ones(2))
     assert residual(target, target, source).tolist() == [0, 0]
     assert residual(torch.randn(2, 3, 32, 32), target, source).abs().max() < 0.2
+
+
+def test_what_is_left_is_scored_where_something_was_added(tmp_path):
+    untouched = layer()
+    nn.init.dirac_(untouched.weight)
+    nn.init.zeros_(untouched.bias)
+    module = Restoration(untouched, [Pixels()], adversarial_weight=0.0)
+    target = torch.zeros(3, 1, 16, 16)
+    source = target + torch.stack([rain((16, 16), number) for number in range(3)])
+    run = trainer(tmp_path, callbacks=[RestorationScores(crop=0, residual=True)])
+    (scores,) = run.validate(module, DataLoader(TensorDataset(target, source), 2), verbose=False)
+    assert scores["residual"] == pytest.approx(1, abs=1e-3)
+    larger = Restoration(nn.Sequential(nn.Upsample(scale_factor=2), layer()), [Pixels()], adversarial_weight=0.0)
+    with pytest.raises(ValueError, match="`RestorationScores` needs a source as large as its target, .* `residual`"):
+        run.validate(larger, DataLoader(TensorDataset(target, source[:, :, ::2, ::2])), verbose=False)
 
 
 def test_colors_have_the_lab_values_of_the_standard():
