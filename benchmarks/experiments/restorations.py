@@ -31,7 +31,7 @@ from lightning_gans.metrics import LPIPS, DigitClassifier
 from lightning_gans.metrics.features import as_8_bit
 from lightning_gans.metrics.fidelity import gradient_energy, psnr, residual, ssim, stored
 
-SIZE, BATCH, QUALITY = 128, 50, 90
+SIZE, BATCH, QUALITY = 128, 50, 92
 CROP = {"down": 4, "rain": 0}  # pixels that PSNR and SSIM leave out at each side
 SHOWN = [2, 7, 16, 21]  # of the crops
 
