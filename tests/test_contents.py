@@ -1,7 +1,6 @@
 import copy
 import re
 from collections.abc import Iterable
-from pathlib import Path
 
 import pytest
 import torch

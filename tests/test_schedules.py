@@ -1,13 +1,16 @@
 """Values that change over training."""
 
 import math
+from functools import partial
 
 import pytest
+import torch
 from jsonargparse import ArgumentParser
 from torch import nn
 
 from lightning_gans.mechanics.schedules import Cosine, Linear, Schedule, Steps, at
 from lightning_gans.networks import InstanceNoise
+from tests.conftest import tiny
 
 
 @pytest.mark.parametrize(
@@ -46,6 +49,13 @@ def test_a_plain_number_is_a_value_that_does_not_change():
 def test_a_schedule_that_cannot_be_is_refused(make, sentence):
     with pytest.raises(ValueError, match=sentence):
         make()
+
+
+def test_a_schedule_multiplies_a_rate_by_steps(fit):
+    falling = partial(torch.optim.lr_scheduler.LambdaLR, lr_lambda=Linear(1.0, 0.0, kimg=0.004, after=0.004))
+    for steps, share in ((4, 1.0), (7, 0.25)):
+        metrics = fit(tiny(generator_scheduler=falling), steps, log_every_n_steps=1).callback_metrics
+        assert metrics["generator_lr"].item() == pytest.approx(2e-4 * share)
 
 
 def test_a_recipe_names_a_schedule_where_a_number_stands():

@@ -8,7 +8,10 @@ from torch import nn
 
 
 class Schedule(ABC):
-    """A value that changes over training; it is accepted wherever a number that may change is."""
+    """A value that changes over training; it is accepted wherever a number that may change is.
+
+    As `lr_lambda` of torch's `LambdaLR` it multiplies a rate, and is called with steps of the optimizer for images.
+    """
 
     @abstractmethod
     def __call__(self, images: int) -> float:
