@@ -10,7 +10,7 @@ from PIL import Image
 
 import lightning_gans
 from lightning_gans.__main__ import main
-from tests.conftest import ALL_RECIPES, LARGE_RECIPES, RECIPES, OnePlayer, largest_difference, parsed, reduced
+from tests.conftest import ALL_RECIPES, CONFIGS, LARGE_RECIPES, RECIPES, OnePlayer, largest_difference, parsed, reduced
 
 
 @pytest.fixture(params=RECIPES)
@@ -106,6 +106,22 @@ def test_a_recipe_whose_files_do_not_come_with_the_package_takes_two_steps_at_a_
     terms = {name: value for name, value in cli.trainer.callback_metrics.items() if "_loss/" in name}
     assert {term.split("_loss/")[0] for term in terms} == {*cli.model.players()}
     assert all(value.isfinite() for value in terms.values()) and cli.trainer.global_step == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "networks"),
+    [
+        ("pix2pix_facades", {"generator": 54_413_955, "discriminator": 2_768_705}),
+        ("cyclegan_horse2zebra", {"generator_yx": 11_378_179, "discriminator_y": 2_764_737}),
+        ("cut_horse2zebra", {"generator": 11_378_179, "discriminator": 2_764_737}),
+    ],
+)
+def test_networks_at_the_scale_of_their_paper_have_as_many_parameters(name, networks):
+    model = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text())["model"]["init_args"]
+    for part, count in networks.items():
+        with torch.device("meta"):
+            network = getattr(lightning_gans.networks, model[part]["class_path"])(**model[part]["init_args"])
+        assert sum(parameter.numel() for parameter in network.parameters()) == count
 
 
 # Recipes with the variant and the networks of another one.
