@@ -9,6 +9,7 @@ from torch import Tensor
 from torchvision.datasets import CelebA
 from torchvision.datasets.utils import check_integrity
 
+from lightning_gans.datamodules.crops import Mirrored
 from lightning_gans.datamodules.data_module import TensorDataModule
 from lightning_gans.datamodules.decoding import Decoding
 from lightning_gans.datamodules.pixel_cache import cached_images, fingerprint_of, fingerprint_of_files
@@ -34,13 +35,14 @@ class CelebADataModule(TensorDataModule):
         crop: Side of the square, in pixels of the original. 178 is its whole width with all of the hair, the choice of
             StarGAN and of PyTorch's DCGAN tutorial; 148, common with autoencoders, leaves mostly the face. Scores of
             different crops do not compare.
-        attribute: The one attribute that is the label, such as `Smiling`; null takes all 40.
+        attribute: The one attribute that is the label, such as `Smiling`, or a list of several; null takes all 40.
         batch_size: Images per batch and process.
         evaluation_split: The images that scores are measured against: 19,962 of the test, 19,867 of the validation, or
             all those trained on.
         download: Downloads files that are missing; this needs gdown, and often fails at Google Drive's quota.
         cache: Folder for the decoded images; `default` is `lightning-gans` in the user's folder for caches, null keeps
             them in the memory of each process, and decodes them anew in each run.
+        flip: Mirrors half of the training images, others in each epoch.
     """
 
     attributes: tuple[str, ...]
@@ -50,11 +52,12 @@ class CelebADataModule(TensorDataModule):
         folder: str,
         size: int = 64,
         crop: int = WIDTH,
-        attribute: str | None = None,
+        attribute: str | list[str] | None = None,
         batch_size: int = 64,
         evaluation_split: Literal["test", "valid", "train"] = "test",
         download: bool = False,
         cache: str | None = "default",
+        flip: bool = False,
     ):
         super().__init__(batch_size)
         if not 8 <= size <= 256:
@@ -65,11 +68,14 @@ class CelebADataModule(TensorDataModule):
             raise ValueError(f"`evaluation_split` must be test, valid or train, got {evaluation_split}.")
         self.folder = self.origin = folder
         self.decoding = Decoding(size, 3, crop)
+        if attribute == []:
+            raise ValueError("`attribute` must name at least one attribute, or be null to take all, got an empty list.")
         self.attribute = attribute
-        self.classes = [] if attribute is None else [f"not {attribute}", attribute]
+        self.classes = [f"not {attribute}", attribute] if isinstance(attribute, str) else []
         self.evaluation_split = evaluation_split
         self.download = download
         self.cache = cache
+        self.flip = flip
         self.reference = f"CelebA {evaluation_split}, centre {crop}x{crop} at {size}x{size}"
 
     def prepare_data(self) -> None:
@@ -90,7 +96,8 @@ class CelebADataModule(TensorDataModule):
                 f"{root} lacks {len(missing):,} of the {len(faces.filename):,} images of list_eval_partition.txt, "
                 f"first {missing[0]}: unpack img_align_celeba.zip of {HOME} again."
             )
-        training = self.read(root, faces, splits, "train")
+        images = self.read(root, faces, splits, "train")
+        training = Mirrored(images) if self.flip else images
         evaluation = self.evaluation_split
         return training, training if evaluation == "train" else self.read(root, faces, splits, evaluation)
 
@@ -112,9 +119,11 @@ class CelebADataModule(TensorDataModule):
     def label(self, attributes: Tensor) -> Tensor:
         if self.attribute is None:
             return attributes
-        if self.attribute not in self.attributes:
-            raise ValueError(f"`attribute` must be one of {', '.join(self.attributes)}, got {self.attribute}.")
-        return attributes[:, self.attributes.index(self.attribute)].clone()
+        wanted = [self.attribute] if isinstance(self.attribute, str) else self.attribute
+        if unknown := [name for name in wanted if name not in self.attributes]:
+            raise ValueError(f"`attribute` must be one of {', '.join(self.attributes)}, got {unknown[0]}.")
+        places = [self.attributes.index(name) for name in wanted]
+        return attributes[:, places[0] if isinstance(self.attribute, str) else places].clone()
 
 
 def read_celeba(folder: str, download: bool = False) -> CelebA:

@@ -7,7 +7,7 @@ from jaxtyping import Float32, Int64, UInt8
 from torch import Tensor
 
 from lightning_gans.datamodules.pixel_cache import fingerprint_of
-from lightning_gans.datamodules.tensors import InMemory, floats
+from lightning_gans.datamodules.tensors import InMemory, TensorImages, floats
 from lightning_gans.mechanics.randomness import mix
 
 Side = UInt8[Tensor, "n c h w"] | list[UInt8[Tensor, "_ _ _"]]
@@ -104,6 +104,30 @@ class Views(InMemory):
 
     def order(self, seed: int, epoch: int) -> Int64[Tensor, " n"]:
         return in_view(self.images.order(seed, epoch), len(self), seed, epoch)
+
+
+class Mirrored(TensorImages):
+    """Labelled images of which half are mirrored, left to right, in each view of `Crops` but view 0.
+
+    Args:
+        images: The images as they are.
+    """
+
+    def __init__(self, images: TensorImages):
+        super().__init__(images.image, images.label)
+        self.images = images
+
+    @property
+    def fingerprint(self) -> str:
+        return self.images.fingerprint
+
+    def __getitem__(self, index: Int64[Tensor, " b"]) -> tuple[Float32[Tensor, "b c h w"], Int64[Tensor, " b *k"]]:
+        image, label = self.images[index % len(self)]
+        mirrored = torch.tensor([number >= len(self) and mix(number, 2) % 2 == 1 for number in index.tolist()])
+        return torch.where(mirrored[:, None, None, None], image.flip(3), image), label
+
+    def order(self, seed: int, epoch: int) -> Int64[Tensor, " n"]:
+        return in_view(super().order(seed, epoch), len(self), seed, epoch)
 
 
 def in_view(order: Int64[Tensor, " n"], count: int, seed: int, epoch: int) -> Int64[Tensor, " n"]:

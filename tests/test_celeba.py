@@ -9,7 +9,9 @@ import torch
 from PIL import Image
 from torchvision.datasets import CelebA
 
+from lightning_gans import StarGAN
 from lightning_gans.datamodules import CelebADataModule
+from lightning_gans.networks import StarGANDiscriminator, StarGANGenerator
 
 ATTRIBUTES = """5_o_Clock_Shadow Arched_Eyebrows Attractive Bags_Under_Eyes Bald Bangs Big_Lips Big_Nose Black_Hair
 Blond_Hair Blurry Brown_Hair Bushy_Eyebrows Chubby Double_Chin Eyeglasses Goatee Gray_Hair Heavy_Makeup High_Cheekbones
@@ -91,6 +93,35 @@ def test_one_attribute_is_the_label(folder):
     assert data.classes == ["not Smiling", "Smiling"]
     with pytest.raises(ValueError, match="`attribute` must be one of 5_o_Clock_Shadow, .*, Young, got Happy."):
         ready(folder, attribute="Happy")
+
+
+def test_stargan_takes_chosen_attributes_as_domains(folder, fit):
+    names = ["Black_Hair", "Blond_Hair", "Brown_Hair", "Male", "Young"]  # the paper's
+    data = ready(folder, attribute=names)
+    _, label = next(iter(data.val_dataloader()))
+    assert label.tolist() == (SIGNS[7:, [ATTRIBUTES.index(name) for name in names]] > 0).astype(int).tolist()
+    networks = {"generator": StarGANGenerator(5, 3, 2, 1), "discriminator": StarGANDiscriminator(5, 3, 16, 2, 2)}
+    module = StarGAN(**networks, n_critic=1, ema_halflife=0.0)
+    run = fit(module, 2, data, log_every_n_steps=1)
+    terms = {name: value for name, value in run.callback_metrics.items() if "_loss/" in name}
+    assert len(terms) == 6 and all(value.isfinite() for value in terms.values())
+    assert module.convert(data.evaluation[torch.arange(2)][0], [0, 1, 0, 1, 1]).shape == (2, 3, 16, 16)
+    with pytest.raises(ValueError, match="`attribute` must be one of 5_o_Clock_Shadow, .*, Young, got Happy."):
+        ready(folder, attribute=["Male", "Happy"])
+    with pytest.raises(ValueError, match="`attribute` must name at least one attribute, or be null"):
+        ready(folder, attribute=[])
+
+
+def test_half_of_the_training_faces_are_mirrored_others_in_each_epoch(folder):
+    pixels = np.tile(np.linspace(0, 255, 178).astype(np.uint8)[None, :, None], (218, 1, 3))  # darker at the left
+    for name in NAMES:
+        Image.fromarray(pixels).save(folder / "celeba" / "img_align_celeba" / name)
+    data = ready(folder, flip=True)
+    orders = [data.training.order(0, epoch) for epoch in range(20)]
+    darker_left = [data.training[order][0][:, 0, 8].diff(dim=1).sum(1) > 0 for order in orders]
+    assert all(torch.equal((order % 5).sort().values, torch.arange(5)) for order in orders)
+    assert 30 <= torch.cat(darker_left).sum() <= 70 and not torch.equal(darker_left[0], darker_left[1])
+    assert torch.equal(data.training[torch.arange(5)][0], ready(folder).training[torch.arange(5)][0])
 
 
 @pytest.mark.parametrize("size", [64, 256])
