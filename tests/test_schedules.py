@@ -8,7 +8,7 @@ import torch
 from jsonargparse import ArgumentParser
 from torch import nn
 
-from lightning_gans.mechanics.schedules import Cosine, Linear, Schedule, Steps, at
+from lightning_gans.mechanics.schedules import Cosine, Linear, LinearDecay, Schedule, Steps, at
 from lightning_gans.networks import InstanceNoise
 from tests.conftest import tiny
 
@@ -68,3 +68,23 @@ def test_a_recipe_names_a_schedule_where_a_number_stands():
     network = parser.instantiate_classes(config).network
     assert isinstance(network, InstanceNoise) and isinstance(network.std, Schedule)
     assert network.std(500) == 0.75
+
+
+@pytest.mark.parametrize(
+    ("level", "rates"), [(0.5, [4, 4, 4, 4, 8 / 3, 4 / 3, 0, 0]), (0.0, [4, 10 / 3, 8 / 3, 2, 4 / 3, 2 / 3, 0, 0])]
+)
+def test_a_rate_holds_and_then_falls_to_0_where_it_stays(level, rates):
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=4.0)
+    schedule, seen = LinearDecay(optimizer, 6, level), []
+    for _ in rates:
+        seen.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    assert seen == pytest.approx(rates)
+
+
+def test_a_rate_that_cannot_fall_is_refused():
+    with pytest.raises(
+        ValueError, match="`total_iters` must be at least 1 and `level` from 0 to below 1, got 6 and 1.0."
+    ):
+        LinearDecay(torch.optim.SGD([nn.Parameter(torch.zeros(1))]), 6, 1.0)

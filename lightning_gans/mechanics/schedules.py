@@ -1,10 +1,12 @@
-"""Values that change over training, as functions of the number of training images so far."""
+"""Values that change over training, as functions of the number of training images so far, and learning rates."""
 
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
-from torch import nn
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 
 class Schedule(ABC):
@@ -92,3 +94,26 @@ class Timed(nn.Module):
     """
 
     images_seen: int = 0
+
+
+class LinearDecay(LRScheduler):
+    """A learning rate that holds for a share of the steps, and then falls evenly to 0, where it stays.
+
+    Args:
+        optimizer: Whose rate it is.
+        total_iters: Steps of the optimizer until the rate is 0.
+        level: Share of them before it falls; half as with CycleGAN, pix2pix and StarGAN.
+        last_epoch: As torch's schedulers have it.
+    """
+
+    def __init__(self, optimizer: Optimizer, total_iters: int, level: float = 0.5, last_epoch: int = -1):
+        if total_iters < 1 or not 0 <= level < 1:
+            raise ValueError(
+                f"`total_iters` must be at least 1 and `level` from 0 to below 1, got {total_iters} and {level}."
+            )
+        self.total_iters, self.level = total_iters, level
+        super().__init__(optimizer, last_epoch)
+
+    def get_lr(self) -> list[float | Tensor]:
+        left = max(1 - self.last_epoch / self.total_iters, 0.0)
+        return [rate * min(left / (1 - self.level), 1.0) for rate in self.base_lrs]
