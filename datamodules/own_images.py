@@ -193,9 +193,10 @@ def spans(length: int, tile: int | None, overlap: int, multiple: int) -> list[tu
     in the middle of what they share.
     """
     whole = padded_length(length, tile, multiple)
-    tile = whole if tile is None else tile
+    if tile is None or tile == whole:
+        return [(0, 0, length)]
     steps = -(-(whole - tile) // (tile - overlap))
-    starts = [step * (whole - tile) // (steps * multiple) * multiple for step in range(steps + 1)] if steps else [0]
+    starts = [step * (whole - tile) // (steps * multiple) * multiple for step in range(steps + 1)]
     middles = [(one + tile + other) // 2 for one, other in zip(starts[:-1], starts[1:], strict=True)]
     return list(zip(starts, [0, *middles], [*middles, length], strict=True))
 

@@ -96,7 +96,7 @@ def pixels(path: Path) -> np.ndarray:
 # Pieces.
 
 
-@pytest.mark.parametrize("size", [(1, 1), (40, 70), (64, 64), (65, 200), (7, 301), (128, 96)])
+@pytest.mark.parametrize("size", [(1, 1), (32, 20), (40, 70), (64, 64), (65, 200), (7, 301), (128, 96)])
 @pytest.mark.parametrize("tile, overlap, multiple", [(32, 16, 4), (64, 0, 8), (64, 32, 1), (None, 32, 8)])
 def test_the_centres_of_tiles_cover_each_pixel_once(size, tile, overlap, multiple):
     count = np.zeros(size, int)
