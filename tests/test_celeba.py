@@ -105,7 +105,12 @@ def test_stargan_takes_chosen_attributes_as_domains(folder, fit):
     run = fit(module, 2, data, log_every_n_steps=1)
     terms = {name: value for name, value in run.callback_metrics.items() if "_loss/" in name}
     assert len(terms) == 6 and all(value.isfinite() for value in terms.values())
-    assert module.convert(data.evaluation[torch.arange(2)][0], [0, 1, 0, 1, 1]).shape == (2, 3, 16, 16)
+    image, label = data.evaluation[torch.arange(2)]
+    assert module.convert(image, [0, 1, 0, 1, 1]).shape == (2, 3, 16, 16)
+    edits = module.samples((image, label))["edits"]  # the image, then with each attribute changed
+    other = (label - torch.tensor([0, 0, 0, 1, 0])).abs()
+    assert edits.shape == (2, 6, 3, 16, 16)
+    torch.testing.assert_close(edits[:, 4], module.edited(image, other))
     with pytest.raises(ValueError, match="`attribute` must be one of 5_o_Clock_Shadow, .*, Young, got Happy."):
         ready(folder, attribute=["Male", "Happy"])
     with pytest.raises(ValueError, match="`attribute` must name at least one attribute, or be null"):
