@@ -29,7 +29,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, l1_loss, mse_l
 from benchmarks.recipes import module_of, quieten
 from lightning_gans.mechanics.precision import fast_precision
 
-RECIPES = {"pix2pix_openmoji": (3, 1, 64), "cyclegan_house_numbers": (3, 3, 32)}  # channels of both items, pixels
+RECIPES = {"pix2pix_openmoji": (3, 1, 64), "cyclegan_house_numbers": (3, 1, 32)}  # channels of both items, pixels
 BATCHES = 8
 Pair = tuple[Tensor, Tensor]
 

@@ -3,7 +3,7 @@
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, interpolate
+from torch.nn.functional import interpolate
 
 UPSAMPLING = ("transposed", "resize", "blur")
 INITIAL = ("normal", "xavier")
@@ -33,12 +33,14 @@ class ReflectionPad(nn.Module):
 class Halve(nn.Module):
     """Halves a map after the filter [1, 2, 1] / 4, reflected at its sides (Zhang, 2019, https://arxiv.org/abs/1904.11486)."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.reflect = ReflectionPad(1)
-
     def forward(self, x: Maps) -> Resized:
-        return avg_pool2d(avg_pool2d(self.reflect(x), 2, 1), 2, 2)  # two means of neighbors make the filter
+        for axis in (2, 3):  # slices are many times faster than pooling on a CPU, most of all in bf16
+            even, odd = (x.transpose(axis, 3)[..., start::2].transpose(axis, 3) for start in (0, 1))
+            if odd.shape[axis] < even.shape[axis]:
+                odd = torch.cat([odd, odd.narrow(axis, -1, 1)], axis)
+            before = torch.cat([odd.narrow(axis, 0, 1), odd.narrow(axis, 0, odd.shape[axis] - 1)], axis)
+            x = even / 2 + (before + odd) / 4
+        return x
 
 
 class Double(nn.Module):
