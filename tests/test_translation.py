@@ -341,5 +341,7 @@ def test_histograms_have_in_common_what_images_have():
     grey = one.mean(1, keepdim=True).expand(-1, 3, -1, -1)
     lightness, a, b = intersection(lab_histograms(grey), lab_histograms(two))
     assert a < 0.2 and b < 0.2 and lightness > a
+    tinted = torch.ones(1, 3, 16, 16) - torch.tensor([1 / 127.5, 0, 0]).view(3, 1, 1)
+    assert intersection(lab_histograms(tinted), lab_histograms(torch.ones(1, 3, 16, 16))).tolist() == [1, 1, 1]
     blurred = nn.functional.avg_pool2d(one, 3, 1, 1)
     assert (gradient_energy(blurred) < 0.2 * gradient_energy(one)).all()

@@ -5,9 +5,7 @@ the loop of PyTorch's DCGAN tutorial (https://pytorch.org/tutorials/beginner/dcg
 write it: float32, contiguous memory, one fake batch for both players, nothing frozen, losses read every 50 steps.
 
 All start from the same weights and train on the same batches of digits, held in memory. They take turns in one process,
-a block of steps each. The clock is the loader that feeds this project's `Trainer.fit`: all that Lightning does between
-two batches counts, and the others run their blocks while Lightning waits for a batch. A ratio is the median over the
-rounds, with its quartiles. On a machine that other programs use too, take `--threads 1` and the processor's time.
+see `turns.py`. On a machine that other programs use too, take `--threads 1` and the processor's time.
 
     python -m benchmarks.speed.training_step
 """
@@ -15,19 +13,14 @@ rounds, with its quartiles. On a machine that other programs use too, take `--th
 import argparse
 import copy
 import os
-import time
-from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from statistics import median, quantiles
-from tempfile import TemporaryDirectory
 
 import torch
-from lightning import Trainer
-from lightning.pytorch.loggers import CSVLogger
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, interpolate
 
 from benchmarks.recipes import module_of, quieten
+from benchmarks.speed.turns import Times, by_hand, compared, print_table, take_turns, trained
 from lightning_gans import GAN
 from lightning_gans.datamodules import MNISTDataModule
 from lightning_gans.mechanics.precision import fast_precision
@@ -35,11 +28,9 @@ from lightning_gans.networks import DCGANDiscriminator, DCGANGenerator
 
 BATCH_SIZE = 64
 NUM_BATCHES = 16
-CONTESTANTS = ("ours", "(a)", "(b)")
 STEPS_PER_BLOCK = {"dcgan64": 2, "dcgan_mnist": 25}
 
 Block = list[Tensor]
-Clock = Callable[[], float]
 
 
 def dcgan64() -> GAN:
@@ -147,67 +138,16 @@ def contiguous(network: nn.Module) -> nn.Module:
     return copy.deepcopy(network).to(memory_format=torch.contiguous_format)
 
 
-class Turns:
-    """Batches for this project's loop; between them the other contestants run and times are taken."""
-
-    def __init__(self, batches: Block, rivals: dict[str, ByHand | Tutorial], rounds: int, steps: int):
-        self.batches = batches
-        self.rivals = rivals
-        self.rounds = rounds
-        self.steps = steps
-        self.seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in CONTESTANTS}  # wall, processor
-
-    def __len__(self) -> int:
-        return (self.rounds + 1) * self.steps + 1  # the last stops the clock of the block before
-
-    def __iter__(self) -> Iterator[Tensor]:
-        for turn in range(self.rounds + 1):
-            order = CONTESTANTS[turn % 3 :] + CONTESTANTS[: turn % 3]
-            for name in order if turn % 2 else order[::-1]:
-                block = [self.batches[(turn * self.steps + step) % NUM_BATCHES] for step in range(self.steps)]
-                start = time.perf_counter(), time.process_time()
-                if name == "ours":
-                    yield from block
-                else:
-                    for batch in block:
-                        self.rivals[name].step(batch)
-                stop = time.perf_counter(), time.process_time()
-                if turn:  # the first warms up
-                    wall, processor = ((b - a) / self.steps for a, b in zip(start, stop, strict=True))
-                    self.seconds[name].append((wall, processor))
-        yield self.batches[0]
-
-
-def compete(module: GAN, precision: str, rounds: int, steps: int) -> dict[str, list[tuple[float, float]]]:
-    """Returns wall and processor seconds per step of each contestant in each round."""
-    rivals: dict[str, ByHand | Tutorial] = {"(a)": ByHand(module, precision), "(b)": Tutorial(module)}
+def compete(module: GAN, precision: str, rounds: int, steps: int) -> dict[str, list[Times]]:
+    """Returns the times of each contestant in each round."""
+    contestants = {
+        "ours": trained(module, precision),
+        "(a)": by_hand(ByHand(module, precision).step),
+        "(b)": by_hand(Tutorial(module).step),
+    }
     with torch.no_grad():
         batches = real_batches(copy.deepcopy(module.generator)(torch.zeros(2, module.generator.latent_dim)))
-    turns = Turns(batches, rivals, rounds, steps)
-    with TemporaryDirectory() as folder:
-        trainer = Trainer(
-            max_epochs=1,
-            accelerator="cpu",
-            precision=precision,  # type: ignore[arg-type]  # Lightning types it as the list of its names
-            logger=CSVLogger(folder),
-            enable_checkpointing=False,
-            enable_model_summary=False,
-            enable_progress_bar=False,
-        )
-        trainer.fit(module, turns)
-    return turns.seconds
-
-
-def compared(seconds: dict[str, list[tuple[float, float]]], clock: int) -> Iterator[str]:
-    """Yields the cells of the table: milliseconds of ours, then of each rival with the ratio and its quartiles."""
-    ours = [times[clock] for times in seconds["ours"]]
-    yield f"{1000 * median(ours):.1f}"
-    for name in CONTESTANTS[1:]:
-        theirs = [times[clock] for times in seconds[name]]
-        ratios = [own / other for own, other in zip(ours, theirs, strict=True)]
-        low, middle, high = quantiles(ratios, n=4)
-        yield f"{1000 * median(theirs):.1f}"
-        yield f"{middle:.3f} ({low:.3f}-{high:.3f})"
+    return take_turns(contestants, dict.fromkeys(contestants, batches), rounds, steps)
 
 
 def main() -> None:
@@ -223,17 +163,13 @@ def main() -> None:
     quieten()
     precision, why = (options.precision, "as asked for") if options.precision else fast_precision("cpu")
     print(f"precision {precision}, {why}; {torch.get_num_threads()} threads, load {os.getloadavg()[0]:.1f}")
-    columns = ("case", "time", "precision", "ours, ms", "(a), ms", "ours/(a)", "(b), ms", "ours/(b)")
-    widths = (11, 9, 10, 8, 8, 19, 8, 19)
-    print("|" + "|".join(f" {cell:{width}} " for cell, width in zip(columns, widths, strict=True)) + "|")
-    print("|" + "|".join("-" * (width + 2) for width in widths) + "|")
+    rows = []
     for case in CASES if options.case == "all" else [options.case]:
         torch.manual_seed(0)
         steps = options.steps_per_block or STEPS_PER_BLOCK[case]
-        seconds = compete(CASES[case](), precision, options.blocks, steps)
-        for clock, name in enumerate(("wall", "processor")):
-            cells = (case, name, precision, *compared(seconds, clock))
-            print("|" + "|".join(f" {cell:{width}} " for cell, width in zip(cells, widths, strict=True)) + "|")
+        times = compete(CASES[case](), precision, options.blocks, steps)
+        rows += [(case, name, precision, *compared(times, clock)) for clock, name in enumerate(("wall", "processor"))]
+    print_table(("case", "time", "precision", "ours, ms", "(a), ms", "ours/(a)", "(b), ms", "ours/(b)"), rows)
 
 
 if __name__ == "__main__":

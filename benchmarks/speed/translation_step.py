@@ -4,8 +4,8 @@ By hand each image is drawn once in a batch, and the discriminator, or both, is 
 batches, optimizers and losses are the same. pix2pix moves its discriminator first there, as in the authors' PyTorch
 code, CycleGAN its generators; (b) is the same in float32 where the command line trains in bf16.
 
-All take turns in one process, a block of steps each; the loader that feeds this project's `Trainer.fit` is the clock. A
-ratio is the median over the rounds, with its quartiles.
+All take turns in one process, see `turns.py`. On a machine that other programs use too, take `--threads 1` and the
+processor's time.
 
     python -m benchmarks.speed.translation_step --threads 1
 """
@@ -13,20 +13,15 @@ ratio is the median over the rounds, with its quartiles.
 import argparse
 import copy
 import random
-import time
-from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
-from statistics import median, quantiles
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
-from lightning import Trainer
-from lightning.pytorch.loggers import CSVLogger
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, l1_loss, mse_loss
 
 from benchmarks.recipes import module_of, quieten
+from benchmarks.speed.turns import Times, by_hand, compared, print_table, take_turns, trained
 from lightning_gans.mechanics.precision import fast_precision
 
 RECIPES = {"pix2pix_openmoji": (3, 1, 64), "cyclegan_house_numbers": (3, 1, 32)}  # channels of both items, pixels
@@ -122,57 +117,26 @@ class CycleGANByHand(ByHand):
 RIVALS: dict[str, Any] = {"pix2pix_openmoji": Pix2PixByHand, "cyclegan_house_numbers": CycleGANByHand}
 
 
-class Turns:
-    """Batches for this project's loop; between them the loops by hand run, and times are taken."""
-
-    def __init__(self, batches: list[Pair], rivals: dict[str, Any], rounds: int, steps: int):
-        self.batches, self.rivals, self.rounds, self.steps = batches, rivals, rounds, steps
-        self.seconds: dict[str, list[float]] = {name: [] for name in ("ours", *rivals)}
-
-    def __len__(self) -> int:
-        return (self.rounds + 1) * self.steps + 1  # the last stops the clock of the block before
-
-    def __iter__(self) -> Iterator[Pair]:
-        names = list(self.seconds)
-        for turn in range(self.rounds + 1):
-            for name in names[turn % len(names) :] + names[: turn % len(names)]:
-                block = [self.batches[(turn * self.steps + step) % BATCHES] for step in range(self.steps)]
-                start = time.perf_counter()
-                if name == "ours":
-                    yield from block
-                else:
-                    for batch in block:
-                        self.rivals[name].step(batch)
-                if turn:  # the first warms up
-                    self.seconds[name].append((time.perf_counter() - start) / self.steps)
-        yield self.batches[0]
-
-
-def compete(recipe: str, precision: str, rounds: int, steps: int, batch_size: int) -> dict[str, list[float]]:
-    """Returns the seconds per step of each contestant in each round."""
+def compete(recipe: str, precision: str, rounds: int, steps: int, batch_size: int) -> dict[str, list[Times]]:
+    """Returns the times of each contestant in each round."""
     torch.manual_seed(0)
     module: Any = module_of(recipe)
-    rivals = {"(a)": RIVALS[recipe](module, precision)}
+    contestants = {"ours": trained(module, precision), "(a)": by_hand(RIVALS[recipe](module, precision).step)}
     if precision != "32-true":
-        rivals["(b)"] = RIVALS[recipe](module, "32-true")
+        contestants["(b)"] = by_hand(RIVALS[recipe](module, "32-true").step)
     first, second, size = RECIPES[recipe]
     batches = [
         (torch.rand(batch_size, first, size, size) * 2 - 1, torch.rand(batch_size, second, size, size) * 2 - 1)
         for _ in range(BATCHES)
     ]
-    turns = Turns(batches, rivals, rounds, steps)
-    with TemporaryDirectory() as folder:
-        options: Any = {"precision": precision, "logger": CSVLogger(folder), "accelerator": "cpu", "max_epochs": 1}
-        quiet = {"enable_checkpointing": False, "enable_model_summary": False, "enable_progress_bar": False}
-        Trainer(**options, **quiet).fit(module, turns)
-    return turns.seconds
+    return take_turns(contestants, dict.fromkeys(contestants, batches), rounds, steps)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--recipe", choices=[*RECIPES, "all"], default="all")
-    parser.add_argument("--blocks", type=int, default=21, help="blocks per contestant")
-    parser.add_argument("--steps-per-block", type=int, default=3)
+    parser.add_argument("--blocks", type=int, default=15, help="blocks per contestant")
+    parser.add_argument("--steps-per-block", type=int, default=4)
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--threads", type=int, help="by default PyTorch's own choice")
     options = parser.parse_args()
@@ -181,13 +145,14 @@ def main() -> None:
     quieten()
     precision, why = fast_precision("cpu")
     print(f"precision {precision}, {why}; {torch.get_num_threads()} threads")
+    rows = []
     for recipe in RECIPES if options.recipe == "all" else [options.recipe]:
-        seconds = compete(recipe, precision, options.blocks, options.steps_per_block, options.batch_size)
-        ours = seconds.pop("ours")
-        print(f"{recipe}: {1000 * median(ours):.1f} ms a step")
-        for name, theirs in seconds.items():
-            low, middle, high = quantiles([own / other for own, other in zip(ours, theirs, strict=True)], n=4)
-            print(f"    over {name}, {1000 * median(theirs):.1f} ms: {middle:.3f}, quartiles {low:.3f} and {high:.3f}")
+        times = compete(recipe, precision, options.blocks, options.steps_per_block, options.batch_size)
+        rows += [(recipe, name, *compared(times, clock)) for clock, name in enumerate(("wall", "processor"))]
+    head = ["recipe", "time", "ours, ms"]
+    for name in list(times)[1:]:
+        head += [f"{name}, ms", f"ours/{name}"]
+    print_table(head, rows)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from lightning_gans.metrics.features import as_8_bit
 
 Images = Float[Tensor, "b c h w"]
 LUMA = (65.481, 128.553, 24.966)  # of red, green and blue in [0, 1], ITU-R BT.601 as in MATLAB
-LAB_BINS = 50
+LAB_BINS = 51  # odd, so that neutral colors lie in the middle of a bin and not on a border
 LAB_RANGES = {"l": (0.0, 100.0), "a": (-100.0, 100.0), "b": (-110.0, 110.0)}  # all colors of sRGB lie within
 
 
