@@ -595,6 +595,16 @@ def test_a_missing_or_damaged_file_of_svhn_is_named(svhn):
         ready(SVHNDataModule(str(svhn)))
 
 
+def test_svhn_takes_the_place_of_house_numbers(svhn):
+    options = ["--data.x", "SVHNDataModule", "--data.x.folder", str(svhn)]
+    assert conftest.parsed("cyclegan_house_numbers", *options)["data"]["init_args"]["x"]["class_path"].endswith(
+        "SVHNDataModule"
+    )
+    data = ready(UnpairedDataModule(SVHNDataModule(str(svhn)), datamodules.MNISTDataModule(size=32, held_out=0.2)))
+    x, y, of_x, _ = data.evaluation[torch.arange(5)]
+    assert x.shape == (5, 3, 32, 32) and y.shape == (5, 1, 32, 32) and of_x.tolist() == [1, 0, 9, 2, 0]
+
+
 def test_house_numbers_are_functions_of_the_seed_and_their_number():
     few, more, other = (ready(HouseNumbersDataModule(*sizes, cache=None)) for sizes in ((3, 2), (5, 2), (3, 2, 1)))
     assert torch.equal(few.training.image, more.training.image[:3])

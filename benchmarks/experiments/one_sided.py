@@ -4,7 +4,7 @@
 
 Small: the networks and batches of the recipes `cyclegan_house_numbers` and `cut_house_numbers`. Their steps take turns
 in one process, a block each. Full: the papers' networks at 256 pixels and batches of 1, each algorithm in a process of
-its own. A step is the median; memory is the most that the process held, less what it held before the networks were
+its own. Ratios are of the processor's time. Memory is the most that the process held, less what it held before the networks were
 built. All run on one thread, in the precision that the command line would take.
 
 Writes `results/one_sided.json`.
@@ -22,7 +22,7 @@ import torch
 
 from benchmarks.recipes import module_of, quieten
 from benchmarks.record import RESULTS, write_record
-from benchmarks.speed.turns import milliseconds, take_turns, trained
+from benchmarks.speed.turns import milliseconds, ratio, take_turns, trained
 from lightning_gans import CUT, CycleGAN
 from lightning_gans.mechanics.precision import fast_precision
 from lightning_gans.networks import PatchDiscriminator, ResNetGenerator
@@ -114,15 +114,16 @@ def main() -> None:
         command += ["--full-steps", str(args.full_steps)]
         said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         values["full"][name] = json.loads(said.splitlines()[-1])
-    for size, measured in values.items():
-        for name in NAMES[1:]:
-            for key in ("wall_ms", "processor_ms"):
-                measured[name][f"{key}_over_cyclegan"] = measured[name][key] / measured["CycleGAN"][key]
-        print(size, json.dumps(measured, indent=2))
+    for name in NAMES[1:]:
+        values["small"][name]["over_cyclegan"] = ratio(times[name], times["CycleGAN"], clock=1)[1]
+        alone_ms = [values["full"][one]["processor_ms"] for one in (name, "CycleGAN")]
+        values["full"][name]["over_cyclegan"] = alone_ms[0] / alone_ms[1]
+    print(json.dumps(values, indent=2))
     protocol = {
         "precision": precision,
         "small": f"recipes' networks, 32 pixels, batches of 8, median of {args.rounds} blocks of {args.steps} steps",
         "full": f"papers' networks, 256 pixels, batches of 1, mean of {args.full_steps} steps after others",
+        "over_cyclegan": "ratio of the processor's time of a step, small: median over the blocks",
         "memory": "most that the process held, less what it held before the networks were built",
     }
     write_record("one_sided", values, protocol, folder=args.results)
