@@ -4,8 +4,8 @@
 
 Small: the networks and batches of the recipes `cyclegan_house_numbers` and `cut_house_numbers`. Their steps take turns
 in one process, a block each. Full: the papers' networks at 256 pixels and batches of 1, each algorithm in a process of
-its own. Ratios are of the processor's time. Memory is the most that the process held, less what it held before the networks were
-built. All run on one thread, in the precision that the command line would take.
+its own. Ratios are of the processor's time. Memory is the most that the process held, less what it held before the
+networks were built. All run on one thread, in the precision that the command line would take.
 
 Writes `results/one_sided.json`.
 """

@@ -39,7 +39,7 @@ class Halve(nn.Module):
             if odd.shape[axis] < even.shape[axis]:
                 odd = torch.cat([odd, odd.narrow(axis, -1, 1)], axis)
             before = torch.cat([odd.narrow(axis, 0, 1), odd.narrow(axis, 0, odd.shape[axis] - 1)], axis)
-            x = even / 2 + (before + odd) / 4
+            x = 0.5 * even + 0.25 * (before + odd)
         return x
 
 
