@@ -9,8 +9,9 @@ from torch.nn.functional import cross_entropy, softplus
 from torch.utils.data import DataLoader, TensorDataset
 
 from lightning_gans import CUT, CycleGAN, Pix2Pix, Restoration, StarGAN
-from lightning_gans.callbacks import RestorationScores
+from lightning_gans.callbacks import RestorationScores, TranslationScores
 from lightning_gans.contents import Pixels
+from lightning_gans.datamodules import MNISTDataModule
 from lightning_gans.datamodules.degradations import rain
 from lightning_gans.mechanics.image_pool import ImagePool
 from lightning_gans.mechanics.schedules import Steps
@@ -332,6 +333,17 @@ def test_colors_have_the_lab_values_of_the_standard():
     colors = torch.tensor([[1.0, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1], [-1, -1, -1]])
     known = [[100, 0, 0], [53.24, 80.09, 67.20], [87.73, -86.18, 83.18], [32.30, 79.19, -107.86], [0, 0, 0]]
     torch.testing.assert_close(lab(colors.view(5, 3, 1, 1)).flatten(1), torch.tensor(known).double(), atol=0.02, rtol=0)
+
+
+def test_the_digit_classifier_looks_at_colored_translations_in_grey():
+    data = MNISTDataModule(size=32)
+    data.setup("fit")
+    digits, label = data.evaluation[torch.arange(50)]
+    batch = [digits.expand(-1, 3, -1, -1), digits.expand(-1, 3, -1, -1), label]
+    scores = TranslationScores(classifier="digits", grey=True)
+    scores.begin("validation", None, cyclegan())
+    scores.add("validation", None, cyclegan(), {"fake": batch[1]}, batch, 0)
+    assert torch.cat(scores._rows["class_accuracy"]).mean() > 0.9
 
 
 def test_histograms_have_in_common_what_images_have():

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.experiments.pix2pix_colors import scores
+from benchmarks.experiments.pix2pix_ablation import scores
 from benchmarks.recipes import train
 from benchmarks.record import PICTURES, RESULTS, save_grid, write_record
 from lightning_gans.datamodules.tensors import spread_evenly

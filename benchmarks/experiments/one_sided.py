@@ -71,7 +71,7 @@ def alone(name: str, steps: int, precision: str) -> dict[str, float]:
     module = full(name)
     times = take_turns({name: trained(module, precision)}, {name: pairs}, rounds=1, steps=steps)[name]
     return {
-        "parameters": parameters(module),
+        "parameters_million": parameters(module) / 1e6,
         "wall_ms": milliseconds(times, 0),
         "processor_ms": milliseconds(times, 1),
         "mib": held() - before,
@@ -101,7 +101,7 @@ def main() -> None:
     values: dict[str, Any] = {
         "small": {
             name: {
-                "parameters": parameters(modules[name]),
+                "parameters_million": parameters(modules[name]) / 1e6,
                 "wall_ms": milliseconds(times[name], 0),
                 "processor_ms": milliseconds(times[name], 1),
             }

@@ -26,11 +26,12 @@ class TranslationScores(Scorer):
     Args:
         paired: Whether the images of an evaluation batch belong together, row by row.
         classifier: `digits` or a network with `features_and_logits(image)`; null leaves `class_accuracy` out.
+        grey: Whether the classifier is shown the mean of the channels, as `digits` must be of images in color.
     """
 
-    def __init__(self, paired: bool = False, classifier: Network | None = None):
+    def __init__(self, paired: bool = False, classifier: Network | None = None, grey: bool = False):
         self.paired = paired
-        self.classifier = classifier
+        self.classifier, self.grey = classifier, grey
         self._network = None if classifier is None else feature_network(classifier)
 
     def check(self, pl_module: Any, outputs: Any, batch: Batch) -> None:
@@ -60,7 +61,7 @@ class TranslationScores(Scorer):
             rows["l1"] = (fake - real).abs().flatten(1).mean(1)
         if self._network is not None:
             with looking("TranslationScores", self._network):
-                _, logits = extract(self._network, fake)
+                _, logits = extract(self._network, fake.mean(1, keepdim=True) if self.grey else fake)
             assert logits is not None
             rows["class_accuracy"] = (logits.argmax(1) == batch[2]).float()
         for name, values in rows.items():
