@@ -6,7 +6,8 @@ RUNS is the folder for the runs; one that is there, `RUNS/NAME/version_0`, is no
 `lightning-gans fit --config pix2pix_openmoji`.
 
 The colors are compared over all pixels, as in the paper's figure 7, and over those that are not white in the target,
-since most of an emoji is. Both are measured on the drawings held out and on as many that were trained on.
+since most of an emoji is. Chroma, the distance from grey, over that of the targets tells how pale colors are. All are
+measured on the drawings held out and on as many that were trained on.
 
 Writes `results/pix2pix_ablation.json` and docs/images/pix2pix_openmoji.png: the source, what L1 alone, the adversary
 alone and both make of it, and the target.
@@ -25,7 +26,7 @@ from benchmarks.record import PICTURES, RESULTS, save_grid, write_record
 from lightning_gans.datamodules import OpenMojiDataModule
 from lightning_gans.datamodules.tensors import spread_evenly
 from lightning_gans.metrics.features import as_8_bit
-from lightning_gans.metrics.fidelity import gradient_energy, intersection, lab_histograms
+from lightning_gans.metrics.fidelity import gradient_energy, intersection, lab, lab_histograms
 
 Pair = tuple[Tensor, Tensor]
 RECIPE = "pix2pix_openmoji"
@@ -57,13 +58,15 @@ def drawn(module: Any, pairs: Pair) -> Tensor:
 
 
 def scores(fake: Tensor, target: Tensor) -> dict[str, Any]:
-    """Returns histograms in common over all pixels and over colored ones, sharpness and distance."""
+    """Returns histograms in common over all pixels and over those that are not white, and three numbers more."""
     target = as_8_bit(target)
     inside = (target < 1).any(1)
     colored = [image.transpose(0, 1)[:, inside].view(1, 3, 1, -1) for image in (fake, target)]
+    chroma = [lab(pixels)[:, 1:].norm(dim=1).mean().item() for pixels in colored]
     return {
         "lab": intersection(lab_histograms(fake), lab_histograms(target)).tolist(),
         "lab_not_white": intersection(*(lab_histograms(pixels) for pixels in colored)).tolist(),
+        "chroma_not_white": chroma[0] / chroma[1],
         "sharpness": (gradient_energy(fake).mean() / gradient_energy(target).mean()).item(),
         "l1": (fake - target).abs().mean().item(),
     }
