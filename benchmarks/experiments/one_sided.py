@@ -22,7 +22,7 @@ import torch
 
 from benchmarks.recipes import module_of, quieten
 from benchmarks.record import RESULTS, write_record
-from benchmarks.speed.turns import milliseconds, ratio, take_turns, trained
+from benchmarks.turns import milliseconds, ratio, take_turns, trained
 from lightning_gans import CUT, CycleGAN
 from lightning_gans.mechanics.precision import fast_precision
 from lightning_gans.networks import PatchDiscriminator, ResNetGenerator

@@ -5,7 +5,7 @@ the loop of PyTorch's DCGAN tutorial (https://pytorch.org/tutorials/beginner/dcg
 write it: float32, contiguous memory, one fake batch for both players, nothing frozen, losses read every 50 steps.
 
 All start from the same weights and train on the same batches of digits, held in memory. They take turns in one process,
-see `turns.py`. On a machine that other programs use too, take `--threads 1` and the processor's time.
+see `benchmarks/turns.py`. On a machine that other programs use too, take `--threads 1` and the processor's time.
 
     python -m benchmarks.speed.training_step
 """
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, interpolate
 
 from benchmarks.recipes import module_of, quieten
-from benchmarks.speed.turns import Times, by_hand, compared, print_table, take_turns, trained
+from benchmarks.turns import Times, by_hand, compared, print_table, take_turns, trained
 from lightning_gans import GAN
 from lightning_gans.datamodules import MNISTDataModule
 from lightning_gans.mechanics.precision import fast_precision

@@ -4,8 +4,8 @@ By hand each image is drawn once in a batch, and the discriminator, or both, is 
 batches, optimizers and losses are the same. pix2pix moves its discriminator first there, as in the authors' PyTorch
 code, CycleGAN its generators; (b) is the same in float32 where the command line trains in bf16.
 
-All take turns in one process, see `turns.py`. On a machine that other programs use too, take `--threads 1` and the
-processor's time.
+All take turns in one process, see `benchmarks/turns.py`. On a machine that other programs use too, take `--threads 1` and
+the processor's time.
 
     python -m benchmarks.speed.translation_step --threads 1
 """
@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, l1_loss, mse_loss
 
 from benchmarks.recipes import module_of, quieten
-from benchmarks.speed.turns import Times, by_hand, compared, print_table, take_turns, trained
+from benchmarks.turns import Times, by_hand, compared, print_table, take_turns, trained
 from lightning_gans.mechanics.precision import fast_precision
 
 RECIPES = {"pix2pix_openmoji": (3, 1, 64), "cyclegan_house_numbers": (3, 1, 32)}  # channels of both items, pixels
