@@ -4,7 +4,7 @@ By hand each image is drawn once in a batch, and the discriminator, or both, is 
 batches, optimizers and losses are the same. pix2pix moves its discriminator first there, as in the authors' PyTorch
 code, CycleGAN its generators; (b) is the same in float32 where the command line trains in bf16.
 
-All take turns in one process, see `benchmarks/turns.py`. On a machine that other programs use too, take `--threads 1` and
+All take turns in one process, see `benchmarks/turns.py`. On a machine that others use too, take `--threads 1` and
 the processor's time.
 
     python -m benchmarks.speed.translation_step --threads 1
