@@ -75,7 +75,7 @@ def scores(fake: Tensor, target: Tensor) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", type=Path)
-    parser.add_argument("--rows", type=int, default=10, help="drawings in the picture")
+    parser.add_argument("--rows", type=int, default=8, help="drawings in the picture")
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--picture", type=Path, default=PICTURES / f"{RECIPE}.png")
     args, options = parser.parse_known_args()
