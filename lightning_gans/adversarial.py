@@ -17,7 +17,7 @@ from lightning_gans.mechanics.losses import LossWatch
 from lightning_gans.mechanics.options import Options
 from lightning_gans.mechanics.players import Batch, Player, Terms, adam, micro_batches, optimizers_of
 from lightning_gans.mechanics.randomness import RandomState, fresh_seed, global_seed, mix, reseed
-from lightning_gans.mechanics.schedules import Timed
+from lightning_gans.mechanics.schedules import told
 from lightning_gans.regularizer import Regularizer
 from lightning_gans.variant import Variant
 
@@ -186,7 +186,8 @@ class AdversarialModule(Variant, ABC):
         if not self._options.is_resumed or self.seed is None:  # a second fit draws anew
             self.seed = self.trainer.strategy.broadcast(fresh_seed(self.images_seen))
         processes.take_from_first([*self.parameters(), *self.buffers()])
-        self._timed = [part for part in self.modules() if isinstance(part, Timed)]
+        schedules = [config.scheduler for config in self.trainer.lr_scheduler_configs]
+        self._timed = told([*self.modules(), *schedules], self.images_seen)
         self._reseed(self.current_epoch)
 
     def on_train_start(self) -> None:
@@ -201,8 +202,7 @@ class AdversarialModule(Variant, ABC):
         self._counted = False
         self._reduce.begin(len(batch[0]), self.whole_batch or self.gathers, self.trainer)
         self.images_seen += len(batch[0]) * self.trainer.world_size
-        for part in self._timed:
-            part.images_seen = self.images_seen
+        told(self._timed, self.images_seen)
         self.play(batch)
         if (every := self.trainer.log_every_n_steps) and self.due(every):  # type: ignore[attr-defined]
             rates = zip(self.players(), self.trainer.optimizers, strict=True)
@@ -231,6 +231,7 @@ class AdversarialModule(Variant, ABC):
     def set_extra_state(self, state: Tensor) -> None:
         self.images_seen, seed = state.tolist()
         self.seed = None if seed < 0 else seed
+        told(self.modules(), self.images_seen)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self._losses.check()

@@ -39,6 +39,8 @@ class Variant(LightningModule):
     """
     gathers: bool = False
     """Whether a batch needs rows of all processes, so that unequal batches must be refused before."""
+    truncation: str = "normal latents beyond the threshold drawn again"
+    """What `truncated` does, for a score's protocol."""
     _truncation: float | None = None
 
     def real(self, batch: Batch) -> Tensor:

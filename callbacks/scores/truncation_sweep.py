@@ -39,7 +39,8 @@ class TruncationSweep(Scorer):
     """Scores samples whose latents are drawn from ever narrower parts of the normal distribution, at a test.
 
     A latent beyond the threshold is drawn again, which trades diversity for quality (Brock et al., 2019, section 3.1,
-    https://arxiv.org/abs/1809.11096). For each threshold there are FID, precision and recall, density and coverage; for
+    https://arxiv.org/abs/1809.11096). With StyleGAN the threshold is psi, the share of the distance of styles from
+    their mean that is left (Karras et al., 2019, appendix B, https://arxiv.org/abs/1812.04948). For each threshold there are FID, precision and recall, density and coverage; for
     a network with a classifier the Inception Score, the mean `confidence` of its guesses, also class by class, and the
     `within_class_diversity` (mean squared distance in features); and the samples' mean brightness, contrast and
     sharpness.
@@ -50,7 +51,7 @@ class TruncationSweep(Scorer):
     together, which also share the thresholds to be scored.
 
     Args:
-        thresholds: In standard deviations; the largest comes last.
+        thresholds: In standard deviations, or as psi; the largest comes last.
         features: See `GenerativeMetrics`.
         num_images: Samples shown at each threshold.
         cache: See `GenerativeMetrics`.
@@ -125,7 +126,7 @@ class TruncationSweep(Scorer):
                 "truncated_inception_score": best["inception_score"],
                 "truncated_inception_score_threshold": best["threshold"],
             }
-        cut = f"normal latents beyond the threshold drawn again, thresholds {self.thresholds}"
+        cut = f"{pl_module.truncation}, thresholds {self.thresholds}"
         return scores, {"truncation": cut} | self.real.protocol(stage, trainer, len(gathered[0]["features"]))
 
     def record(self, stage: str, trainer: Any, pl_module: Any) -> None:

@@ -2,9 +2,10 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
@@ -74,6 +75,25 @@ class Steps(Schedule):
         return self.values[min(int(images / (1000 * self.kimg)), len(self.values) - 1)]
 
 
+class Growth(Schedule):
+    """Doublings of a network that grows (Karras et al., 2018, https://arxiv.org/abs/1710.10196, appendix A).
+
+    The first resolution holds for `kimg`. Then, again and again, the next one fades in and holds for as long each: the
+    value rises by 1, and rests.
+
+    Args:
+        kimg: Thousands of training images of a fade and of a rest; 600 in the authors' second version, 800 in the first.
+        start: The first value; ProGAN begins at 4 pixels with 0, StyleGAN at 8 with 1.
+    """
+
+    def __init__(self, kimg: float, start: int = 0):
+        self.kimg, self.start = checked_kimg(kimg), start
+
+    def __call__(self, images: int) -> float:
+        doublings, rest = divmod(images / (1000 * self.kimg), 2)
+        return self.start + doublings + max(rest - 1, 0.0)
+
+
 def at(value: float | Schedule, images: int) -> float:
     """Returns the value after `images` training images; a plain number does not change."""
     return value(images) if isinstance(value, Schedule) else value
@@ -86,8 +106,8 @@ def checked_kimg(kimg: float) -> float:
     return kimg
 
 
-class Timed(nn.Module):
-    """A network that must know how far training is.
+class Timed:
+    """A part, such as a network or a learning rate, that must know how far training is.
 
     Before each batch the loop sets `images_seen` to the training images so far, over all processes. It is a number of
     Python, so that nobody waits for the device, and a part of no state: the loop counts, also in a resumed run.
@@ -117,3 +137,41 @@ class LinearDecay(LRScheduler):
     def get_lr(self) -> list[float | Tensor]:
         left = max(1 - self.last_epoch / self.total_iters, 0.0)
         return [rate * min(left / (1 - self.level), 1.0) for rate in self.base_lrs]
+
+
+def told(parts: Iterable[Any], images: int) -> list[Timed]:
+    """Tells those parts that must know it how many images were trained on, and returns them."""
+    those = [part for part in parts if isinstance(part, Timed)]
+    for part in those:
+        part.images_seen = images
+    return those
+
+
+class OverImages(Timed, LRScheduler):
+    """A learning rate, and Adam's beta2, as functions of the training images so far.
+
+    Args:
+        optimizer: Whose they are.
+        rate: The learning rate.
+        beta2: Adam's second beta; None leaves it as it is.
+        last_epoch: As torch's schedules have it.
+    """
+
+    def __init__(self, optimizer: Optimizer, rate: Schedule, beta2: Schedule | None = None, last_epoch: int = -1):
+        self.rate, self.beta2 = rate, beta2
+        super().__init__(optimizer, last_epoch)
+
+    def get_lr(self) -> list[float | Tensor]:
+        if self.beta2 is not None:
+            for group in self.optimizer.param_groups:
+                group["betas"] = (group["betas"][0], self.beta2(self.images_seen))
+        return [self.rate(self.images_seen)] * len(self.optimizer.param_groups)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns the count of steps, and a description of the functions."""
+        functions = {name: vars(function) for name in ("rate", "beta2") if (function := getattr(self, name))}
+        return {"last_epoch": self.last_epoch, "_last_lr": self._last_lr, "functions": functions}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes the count of steps; the functions stay this schedule's own."""
+        super().load_state_dict({name: value for name, value in state_dict.items() if name != "functions"})

@@ -26,6 +26,10 @@ from lightning_gans.networks.pix2pix import PatchDiscriminator as PatchDiscrimin
 from lightning_gans.networks.pix2pix import UNetGenerator as UNetGenerator
 from lightning_gans.networks.points import PointDiscriminator as PointDiscriminator
 from lightning_gans.networks.points import PointGenerator as PointGenerator
+from lightning_gans.networks.progan import ProGANDiscriminator as ProGANDiscriminator
+from lightning_gans.networks.progan import ProGANGenerator as ProGANGenerator
+from lightning_gans.networks.r3gan import R3GANDiscriminator as R3GANDiscriminator
+from lightning_gans.networks.r3gan import R3GANGenerator as R3GANGenerator
 from lightning_gans.networks.sagan import SAGANDiscriminator as SAGANDiscriminator
 from lightning_gans.networks.sagan import SAGANGenerator as SAGANGenerator
 from lightning_gans.networks.sngan import SNGANDiscriminator as SNGANDiscriminator
@@ -35,6 +39,10 @@ from lightning_gans.networks.srgan import SRGANGenerator as SRGANGenerator
 from lightning_gans.networks.stargan import StarGANDiscriminator as StarGANDiscriminator
 from lightning_gans.networks.stargan import StarGANGenerator as StarGANGenerator
 from lightning_gans.networks.style_transfer import StyleTransferGenerator as StyleTransferGenerator
+from lightning_gans.networks.stylegan import StyleGANDiscriminator as StyleGANDiscriminator
+from lightning_gans.networks.stylegan import StyleGANGenerator as StyleGANGenerator
+from lightning_gans.networks.stylegan2 import StyleGAN2Discriminator as StyleGAN2Discriminator
+from lightning_gans.networks.stylegan2 import StyleGAN2Generator as StyleGAN2Generator
 from lightning_gans.networks.wrappers.conditional import LabelledDiscriminator as LabelledDiscriminator
 from lightning_gans.networks.wrappers.conditional import LabelledGenerator as LabelledGenerator
 from lightning_gans.networks.wrappers.diff_augment import DiffAugment as DiffAugment

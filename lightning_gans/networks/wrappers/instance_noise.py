@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from lightning_gans.mechanics.schedules import Linear, Schedule, Timed, at
 
 
-class InstanceNoise(Timed):
+class InstanceNoise(Timed, nn.Module):
     """Instance noise (Sonderby et al., 2017, https://arxiv.org/abs/1610.04490, section 3.2).
 
     In training, Gaussian noise is added to every image that the discriminator judges, real or fake, so that the two

@@ -1,0 +1,27 @@
+"""What variants have in common whose generators map latents to styles."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from lightning_gans.variant import Variant
+
+
+class Styled(Variant):
+    """Truncates styles instead of latents; the generator is `StyleBased`."""
+
+    truncation = "styles at psi, the threshold, of their distance from the mean"
+
+    @contextmanager
+    def truncated(self, threshold: float) -> Iterator[None]:
+        """Leaves `threshold`, which is psi, of the distance of styles from their mean (Karras et al., 2019, appendix B)."""
+        if threshold < 0:
+            raise ValueError(f"`threshold` must be at least 0, got {threshold}.")
+        generators = [generator for generator in (self.generator, self.generator_ema) if generator is not None]
+        former = [generator.psi for generator in generators]
+        for generator in generators:
+            generator.psi = threshold
+        try:
+            yield
+        finally:
+            for generator, psi in zip(generators, former, strict=True):
+                generator.psi = psi
