@@ -43,6 +43,7 @@ from lightning_gans.networks.stylegan import StyleGANDiscriminator as StyleGANDi
 from lightning_gans.networks.stylegan import StyleGANGenerator as StyleGANGenerator
 from lightning_gans.networks.stylegan2 import StyleGAN2Discriminator as StyleGAN2Discriminator
 from lightning_gans.networks.stylegan2 import StyleGAN2Generator as StyleGAN2Generator
+from lightning_gans.networks.wrappers.augment import Augment as Augment
 from lightning_gans.networks.wrappers.conditional import LabelledDiscriminator as LabelledDiscriminator
 from lightning_gans.networks.wrappers.conditional import LabelledGenerator as LabelledGenerator
 from lightning_gans.networks.wrappers.diff_augment import DiffAugment as DiffAugment

@@ -58,7 +58,7 @@ class EqualizedConv2d(nn.Conv2d):
         if self.bias is not None:
             nn.init.zeros_(self.bias)
 
-    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h w"]:
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d _ _"]:
         return self._conv_forward(x, self.weight * self.scale, self.bias)
 
 
@@ -83,7 +83,7 @@ class MinibatchDeviation(nn.Module):
         super().__init__()
         self.group = group
 
-    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h w"]:
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d _ _"]:
         group = max(size for size in range(1, self.group + 1) if len(x) % size == 0)
         groups = x.unflatten(0, (-1, group))
         deviation = (groups.var(1, correction=0) + 1e-8).sqrt().mean((1, 2, 3))

@@ -46,7 +46,7 @@ class Growing(Timed, nn.Module):
         return enlarged(small, 2 ** (self.doublings - finest))
 
 
-def enlarged(image: Images, factor: int) -> Images:
+def enlarged(image: Images, factor: int) -> Float[Tensor, "b c _ _"]:
     """Returns images with each pixel repeated."""
     return image if factor == 1 else interpolate(image, scale_factor=factor, mode="nearest")
 
@@ -99,7 +99,7 @@ def last_layers(features: int, hidden: int, group: int) -> nn.Sequential:
         activated(EqualizedConv2d(features + bool(group), features)),
         nn.Flatten(),
         activated(EqualizedLinear(16 * features, hidden)),
-        EqualizedLinear(hidden, 1, gain=1),
+        EqualizedLinear(hidden, 1, gain=1.0),
         nn.Flatten(0),
     )
 
@@ -136,7 +136,7 @@ class ProGANGenerator(Growing):
             nn.Sequential(nn.Upsample(scale_factor=2), *normed(before, after), *normed(after, after))
             for before, after in pairwise(features)
         )
-        self.to_image = nn.ModuleList(EqualizedConv2d(n, channels, 1, gain=1) for n in features)
+        self.to_image = nn.ModuleList(EqualizedConv2d(n, channels, 1, gain=1.0) for n in features)
 
     def forward(self, latent: Float[Tensor, "b z"]) -> Images:
         finest, share = self.stage()

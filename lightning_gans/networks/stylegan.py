@@ -37,7 +37,7 @@ class StyledLayer(nn.Module):
         self.constant = None if before else nn.Parameter(torch.ones(after, 4, 4))
         self.doubles = doubles
         self.noise_scale, self.bias = nn.Parameter(torch.zeros(after, 1, 1)), nn.Parameter(torch.zeros(after, 1, 1))
-        self.style = EqualizedLinear(style_dim, 2 * after, gain=1)
+        self.style = EqualizedLinear(style_dim, 2 * after, gain=1.0)
         self.norm = nn.InstanceNorm2d(after, eps=1e-8)
 
     def forward(
@@ -79,7 +79,7 @@ class StyleGANSynthesis(Growing):
         for before, after in pairwise(features):
             self.layers.append(StyledLayer(before, after, style_dim, True))
             self.layers.append(StyledLayer(after, after, style_dim, False))
-        self.to_image = nn.ModuleList(EqualizedConv2d(n, channels, 1, gain=1) for n in features)
+        self.to_image = nn.ModuleList(EqualizedConv2d(n, channels, 1, gain=1.0) for n in features)
 
     @property
     def num_layers(self) -> int:

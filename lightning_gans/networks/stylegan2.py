@@ -49,7 +49,7 @@ class ModulatedConv2d(nn.Module):
     ):
         super().__init__()
         self.weight = nn.Parameter(torch.randn(after, before, kernel, kernel))
-        self.style = EqualizedLinear(style_dim, before, gain=1, bias=1.0)
+        self.style = EqualizedLinear(style_dim, before, gain=1.0, bias=1.0)
         self.doubles, self.demodulates = doubles, demodulates
 
     def forward(self, x: Maps, style: Float[Tensor, "b s"]) -> Float[Tensor, "b d _ _"]:
@@ -58,7 +58,7 @@ class ModulatedConv2d(nn.Module):
             scale = scale / math.sqrt(self.weight[0].numel())
         y = x * scale[:, :, None, None].to(x.dtype)
         if self.doubles:
-            y = smoothed(conv_transpose2d(y, self.weight.transpose(0, 1), stride=2), padding=1, gain=4)
+            y = smoothed(conv_transpose2d(y, self.weight.transpose(0, 1), stride=2), padding=1, gain=4.0)
         else:
             y = conv2d(y, self.weight, padding=self.weight.shape[-1] // 2)
         if self.demodulates:
@@ -192,10 +192,10 @@ class HalvingBlock(nn.Module):
 
     def __init__(self, before: int, after: int, residual: bool):
         super().__init__()
-        self.first = nn.Sequential(EqualizedConv2d(before, before, gain=1), ScaledReLU())
-        self.second = EqualizedConv2d(before, after, gain=1, stride=2, padding=0)
+        self.first = nn.Sequential(EqualizedConv2d(before, before, gain=1.0), ScaledReLU())
+        self.second = EqualizedConv2d(before, after, gain=1.0, stride=2, padding=0)
         self.activation = ScaledReLU()
-        self.skip = EqualizedConv2d(before, after, 1, gain=1, bias=False) if residual else None
+        self.skip = EqualizedConv2d(before, after, 1, gain=1.0, bias=False) if residual else None
 
     def forward(self, x: Maps) -> Float[Tensor, "b d _ _"]:
         y = self.activation(self.second(smoothed(self.first(x), padding=2)))
@@ -229,16 +229,16 @@ class StyleGAN2Discriminator(nn.Module):
         self.channels, self.size = channels, size
         features = [min(base // side, width) for side in sides(size)]
         last = features[0]
-        self.from_image = nn.Sequential(EqualizedConv2d(channels, features[-1], 1, gain=1), ScaledReLU())
+        self.from_image = nn.Sequential(EqualizedConv2d(channels, features[-1], 1, gain=1.0), ScaledReLU())
         self.blocks = nn.Sequential(*(HalvingBlock(*pair, residual) for pair in pairwise(reversed(features))))
         self.last = nn.Sequential(
             *[MinibatchDeviation(group)] * bool(group),
-            EqualizedConv2d(last + bool(group), last, gain=1),
+            EqualizedConv2d(last + bool(group), last, gain=1.0),
             ScaledReLU(),
             nn.Flatten(),
-            EqualizedLinear(16 * last, last, gain=1),
+            EqualizedLinear(16 * last, last, gain=1.0),
             ScaledReLU(),
-            EqualizedLinear(last, last if num_classes else 1, gain=1),
+            EqualizedLinear(last, last if num_classes else 1, gain=1.0),
         )
         self.mapping = Mapping(0, last, 8, num_classes) if num_classes else None
 

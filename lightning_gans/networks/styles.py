@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from lightning_gans.networks.checks import Labels, class_condition
 from lightning_gans.networks.equalized import EqualizedLinear, PixelNorm
 
-Styles = Float[Tensor, "b n w"]
+Styles = Float[Tensor, "b n s"]
 CENTER_OF = 4096  # latents
 
 
@@ -30,13 +30,13 @@ class Mapping(nn.Module):
             raise ValueError(f"`style_dim` must be {inputs} as the input's, where no layer maps it, got {style_dim}.")
         self.latent_dim, self.style_dim, self.num_classes = latent_dim, style_dim, num_classes
         self.norm = PixelNorm()
-        self.embedding = EqualizedLinear(num_classes, style_dim, gain=1) if num_classes else None
+        self.embedding = EqualizedLinear(num_classes, style_dim, gain=1.0) if num_classes else None
         self.layers = nn.Sequential()
         for number in range(depth):
             self.layers.append(EqualizedLinear(style_dim if number else inputs, style_dim, rate=0.01))
             self.layers.append(nn.LeakyReLU(0.2))
 
-    def forward(self, latent: Float[Tensor, "b z"], label: Labels | None = None) -> Float[Tensor, "b w"]:
+    def forward(self, latent: Float[Tensor, "b z"], label: Labels | None = None) -> Float[Tensor, "b s"]:
         parts = [self.norm(latent)] if latent.shape[1] else []
         if self.embedding is not None:
             (shares,) = class_condition(label, self.num_classes, latent)
@@ -91,7 +91,7 @@ class StyleBased(nn.Module):
         return styles
 
     @torch.no_grad()
-    def center(self) -> Float[Tensor, " w"]:
+    def center(self) -> Float[Tensor, " s"]:
         """Returns the mean style of latents of any class."""
         generator = torch.Generator().manual_seed(0)
         like = next(self.mapping.parameters(), torch.zeros(()))

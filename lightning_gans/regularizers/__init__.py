@@ -1,5 +1,6 @@
 """Terms that any variant's losses can have."""
 
+from lightning_gans.regularizers.adaptive_augmentation import AdaptiveAugmentation as AdaptiveAugmentation
 from lightning_gans.regularizers.consistency import ConsistencyRegularization as ConsistencyRegularization
 from lightning_gans.regularizers.feature_matching import FeatureMatching as FeatureMatching
 from lightning_gans.regularizers.historical_averaging import HistoricalAveraging as HistoricalAveraging
