@@ -33,9 +33,9 @@ class Growing(Timed, nn.Module):
         Args:
             images: Training images so far; None takes those of now.
         """
-        level = min(at(self.level, self.images_seen if images is None else images), self.doublings)
+        level = min(float(at(self.level, self.images_seen if images is None else images)), self.doublings)
         finest = math.ceil(level)
-        return finest, 1 - (finest - level)
+        return finest, 1.0 - (finest - level)
 
     def seen(self, image: Images) -> Images:
         """Returns images with the detail of now, at their size: of them the generator's are to be told."""
@@ -192,5 +192,5 @@ class ProGANDiscriminator(Growing):
         for index in reversed(range(finest)):
             x = self.blocks[index](x)
             if share < 1:
-                x, share = torch.lerp(self.from_image[finest - 1](avg_pool2d(image, 2)), x, share), 1
+                x, share = torch.lerp(self.from_image[finest - 1](avg_pool2d(image, 2)), x, share), 1.0
         return self.last(x)

@@ -105,7 +105,7 @@ class ToImage(nn.Module):
         self.convolution = ModulatedConv2d(before, channels, style_dim, kernel=1, demodulates=False)
         self.bias = nn.Parameter(torch.zeros(channels, 1, 1))
 
-    def forward(self, x: Maps, style: Float[Tensor, "b s"]) -> Maps:
+    def forward(self, x: Maps, style: Float[Tensor, "b s"]) -> Float[Tensor, "b d h w"]:
         return self.convolution(x, style) + self.bias
 
 
