@@ -36,6 +36,7 @@ class MNISTDataModule(TensorDataModule):
             given, so that batches hold enough of them.
         held_out: Share of the digits of the package that are evaluated on and not trained on, at most 0.5, always the
             same ones; 0 holds out none. With a folder there is a test set, so it stays 0.
+        num_images: Digits to train on, the first ones; null takes all. Those to evaluate against are as many as ever.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class MNISTDataModule(TensorDataModule):
         num_labels: int | None = None,
         label_repeats: int = 1,
         held_out: float = 0.0,
+        num_images: int | None = None,
     ):
         super().__init__(batch_size)
         if num_labels is not None and (num_labels % 10 or not 0 <= num_labels <= 8000):
@@ -61,6 +63,9 @@ class MNISTDataModule(TensorDataModule):
             raise ValueError(f"`held_out` must be from 0 to 0.5, got {held_out}.")
         if held_out and folder is not None:
             raise ValueError(f"`held_out` must be 0 with a `folder`, which has a test set, got {held_out}.")
+        if num_images is not None and num_images < 1:
+            raise ValueError(f"`num_images` must be at least 1, or null for all, got {num_images}.")
+        self.num_images = num_images
         self.folder = folder
         self.origin = folder or "the package"
         self.size = size
@@ -82,18 +87,20 @@ class MNISTDataModule(TensorDataModule):
                 image, label = torch.from_numpy(arrays["image"]), torch.from_numpy(arrays["label"]).long()
             digits = TensorImages(framed(image, self.size), label)
             if not self.held_out:
-                return self.few_labels(digits), digits
+                return self.to_train_on(digits), digits
             parts = held_out(torch.arange(len(label)), self.held_out)
             known, others = (TensorImages(digits.image[part], digits.label[part]) for part in parts)
-            return self.few_labels(known), others
+            return self.to_train_on(known), others
         training, test = (read_mnist(self.folder, train) for train in (True, False))
         return (
-            self.few_labels(TensorImages(framed(training.data, self.size), training.targets)),
+            self.to_train_on(TensorImages(framed(training.data, self.size), training.targets)),
             TensorImages(framed(test.data, self.size), test.targets),
         )
 
-    def few_labels(self, digits: TensorImages) -> TensorImages:
-        """Takes the labels from most digits, and repeats those that keep theirs."""
+    def to_train_on(self, digits: TensorImages) -> TensorImages:
+        """Takes the first digits, takes the labels from most of them, and repeats those that keep theirs."""
+        if self.num_images is not None:
+            digits = TensorImages(digits.image[: self.num_images], digits.label[: self.num_images])
         if self.num_labels is None:
             return digits
         of_class = [(digits.label == digit).nonzero().flatten() for digit in range(10)]

@@ -105,6 +105,13 @@ def test_p_follows_a_schedule_and_evaluation_changes_nothing():
     assert torch.equal(judge.eval()(image), judge.discriminator(image))
 
 
+def test_places_are_computed_in_full_precision():
+    judge = Augment(Judge(), 0.9)
+    with torch.autocast("cpu", torch.bfloat16):
+        judge(images(4, 1).bfloat16().requires_grad_()).sum().backward()
+    assert judge.p.dtype == torch.float32
+
+
 class Sure(nn.Module):
     """A discriminator that takes all images for real, or none."""
 

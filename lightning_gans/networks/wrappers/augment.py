@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import affine_grid, conv2d, grid_sample, pad
 
+from lightning_gans.mechanics.precision import full_precision
 from lightning_gans.mechanics.schedules import Schedule, Timed, at
 
 Images = Float[Tensor, "b c h w"]
@@ -52,7 +53,8 @@ class Augment(Timed, nn.Module):
         if self.training:
             if self.schedule is not None:
                 self.p.fill_(self.schedule(self.images_seen))
-            image = augmented(image, self.p, self.kinds)
+            with torch.autocast(image.device.type, enabled=False):
+                image = augmented(full_precision(image), self.p, self.kinds)
         return self.discriminator(image, *condition)
 
 
