@@ -10,7 +10,17 @@ from torch.nn.functional import grid_sample
 from lightning_gans import GAN
 from lightning_gans.mechanics.schedules import Linear
 from lightning_gans.networks import Augment
-from lightning_gans.networks.wrappers.augment import KINDS, Draws, Sample, augmented, bands, colored, filtered, placed, turned
+from lightning_gans.networks.wrappers.augment import (
+    KINDS,
+    Draws,
+    Sample,
+    augmented,
+    bands,
+    colored,
+    filtered,
+    placed,
+    turned,
+)
 from lightning_gans.regularizers import AdaptiveAugmentation
 from tests.conftest import Judge, Line, tiny
 
@@ -123,11 +133,13 @@ class Sure(nn.Module):
         return self.logit + self.slope * image.mean((1, 2, 3))
 
 
-@pytest.mark.parametrize(("logit", "start", "end"), [(9.0, 0.0, 0.256), (-9.0, 0.3, 0.044), (9.0, 0.7, 0.8), (-9.0, 0.1, 0.0)])
+@pytest.mark.parametrize(
+    ("logit", "start", "end"), [(9.0, 0.0, 0.256), (-9.0, 0.3, 0.044), (9.0, 0.7, 0.8), (-9.0, 0.1, 0.0)]
+)
 def test_p_grows_while_images_are_known_and_falls_while_they_are_not(fit, logit, start, end):
     control = AdaptiveAugmentation(kimg=0.25, every=2)
     gan = GAN(generator=Line(), discriminator=Augment(Sure(logit), start), regularizers=[control])
-    fit(gan, steps=9, max_epochs=-1)  # four measurements, each for 16 images of 250
+    fit(gan, steps=10, max_epochs=-1)  # four measurements that count, each for 16 images of 250
     assert gan.discriminator.p.item() == pytest.approx(end)
 
 

@@ -55,7 +55,8 @@ def test_two_processes_take_the_steps_of_one(pair, tmp_path, recipe):
     alone = compare(recipe, tmp_path, 1, 1).states["end"]
     for micro_batches in cuts(recipe):
         _, _, states = pair(f"{recipe}_{micro_batches}")
-        assert largest_difference(states["end"], alone) < 1e-10, micro_batches
+        # StyleGAN's norm divides the rounding errors of its first, constant map by 1e-4.
+        assert largest_difference(states["end"], alone) < (1e-8 if recipe == "stylegan_mnist" else 1e-10), micro_batches
 
 
 def test_tensors_that_travel_alone_are_averaged_in_their_own_layout(pair, tmp_path):

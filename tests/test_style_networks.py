@@ -169,7 +169,14 @@ def test_pixel_norm_gives_features_a_mean_square_of_1():
 
 @pytest.mark.parametrize(
     ("images", "finest", "share"),
-    [(0, 0, 1), (600_000, 0, 1), (600_001, 1, 1 / 600_000), (900_000, 1, 0.5), (1_200_000, 1, 1), (1_900_000, 2, 1 / 6)],
+    [
+        (0, 0, 1),
+        (600_000, 0, 1),
+        (600_001, 1, 1 / 600_000),
+        (900_000, 1, 0.5),
+        (1_200_000, 1, 1),
+        (1_900_000, 2, 1 / 6),
+    ],
 )
 def test_sizes_hold_and_fade_in_as_the_authors_have_it(images, finest, share):
     generator = ProGANGenerator(size=32, width=4, level=Growth(600.0))

@@ -23,9 +23,7 @@ class ProGAN(GrowingModule):
         kwargs: See `AdversarialModule`. The networks are `Growing`, with the same levels.
     """
 
-    def __init__(
-        self, penalty_weight: float | Schedule = 10.0, drift_weight: float | Schedule = 1e-3, **kwargs: Any
-    ):
+    def __init__(self, penalty_weight: float | Schedule = 10.0, drift_weight: float | Schedule = 1e-3, **kwargs: Any):
         super().__init__(**kwargs)
         self.penalty_weight, self.drift_weight = penalty_weight, drift_weight
 

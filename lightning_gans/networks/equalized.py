@@ -21,9 +21,7 @@ class EqualizedLinear(nn.Linear):
         bias: First bias; None has none.
     """
 
-    def __init__(
-        self, inputs: int, outputs: int, gain: float = GAIN, rate: float = 1.0, bias: float | None = 0.0
-    ):
+    def __init__(self, inputs: int, outputs: int, gain: float = GAIN, rate: float = 1.0, bias: float | None = 0.0):
         self.first_bias, self.rate = bias, rate
         super().__init__(inputs, outputs, bias=bias is not None)
         self.scale = gain * rate / math.sqrt(inputs)

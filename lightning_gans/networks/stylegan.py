@@ -68,9 +68,7 @@ class StyleGANSynthesis(Growing):
         level: Doublings so far.
     """
 
-    def __init__(
-        self, style_dim: int, channels: int, size: int, width: int, base: int, level: float | Schedule
-    ):
+    def __init__(self, style_dim: int, channels: int, size: int, width: int, base: int, level: float | Schedule):
         super().__init__(size, level)
         features = [channels_at(side, width, base) for side in sides(size)]
         self.layers = nn.ModuleList(

@@ -82,7 +82,8 @@ class StyleBased(nn.Module):
             first = 1 + (draws[:, 1] * (count - 1)).floor()  # of the layers that get the other style
             behind = torch.arange(count, device=latent.device) >= first[:, None]
             mixed = behind & (draws[:, :1] < self.mixing)
-            other = self.mapping(torch.randn_like(latent), label)[:, None]
+            second = torch.randn(*latent.shape, device=latent.device, dtype=latent.dtype)
+            other = self.mapping(second, label)[:, None]
             styles = torch.where(mixed[..., None], other, styles)
         if not self.training and self.psi != 1:
             truncated = torch.lerp(self.center(), styles, self.psi)

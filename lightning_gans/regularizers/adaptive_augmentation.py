@@ -53,7 +53,7 @@ class AdaptiveAugmentation(Regularizer):
             )
         if self._batch != module.images_seen:  # and so all parts of the batch before were measured
             self._batch = module.images_seen
-            self.move(parts[0].p)
+            self.move(parts[0].next_p)
         if module.due(self.every):
             with torch.no_grad():
                 logits = module.discriminate(module.real(batch), batch)
@@ -63,7 +63,7 @@ class AdaptiveAugmentation(Regularizer):
         return terms
 
     def move(self, p: Tensor) -> None:
-        """Moves p by what was measured, and forgets that."""
+        """Moves the next p by what was measured, and forgets that."""
         above = (self.signs - self.target * self.measured).sign()
         p.add_(above * self.measured * self.every / (1000 * self.kimg)).clamp_(0, self.highest)
         self.signs.zero_()

@@ -35,6 +35,8 @@ class Augment(Timed, nn.Module):
 
     same_on_all_processes = True  # p
     p: Tensor
+    next_p: Tensor
+    """p from the next batch on: within a batch it does not change."""
 
     def __init__(
         self,
@@ -47,10 +49,15 @@ class Augment(Timed, nn.Module):
             raise ValueError(f"`kinds` must name some of {', '.join(KINDS)}, got {list(kinds)}.")
         self.discriminator, self.kinds = discriminator, list(kinds)
         self.schedule = p if isinstance(p, Schedule) else None
-        self.register_buffer("p", torch.tensor(at(p, 0)))
+        self.register_buffer("p", torch.tensor(float(at(p, 0))))
+        self.register_buffer("next_p", self.p.clone())
+        self._batch = -1  # by its images so far
 
     def forward(self, image: Images, *condition: Tensor) -> Tensor:
         if self.training:
+            if self._batch != self.images_seen:
+                self._batch = self.images_seen
+                self.p.copy_(self.next_p)
             if self.schedule is not None:
                 self.p.fill_(self.schedule(self.images_seen))
             with torch.autocast(image.device.type, enabled=False):
@@ -73,7 +80,7 @@ def augmented(image: Images, p: Float[Tensor, ""], kinds: Sequence[str] = KINDS)
     if "filter" in kinds:
         image = filtered(draw, image)
     if "noise" in kinds:
-        image = image + torch.randn_like(image) * draw.coin(draw.normal().abs() * 0.1)[:, None, None, None]
+        image = image + draw.normal(*image.shape[1:]) * draw.coin(draw.normal().abs() * 0.1)[:, None, None, None]
     return cut_out(draw, image) if "cutout" in kinds else image
 
 
