@@ -186,12 +186,12 @@ class AdversarialModule(Variant, ABC):
         if not self._options.is_resumed or self.seed is None:  # a second fit draws anew
             self.seed = self.trainer.strategy.broadcast(fresh_seed(self.images_seen))
         processes.take_from_first([*self.parameters(), *self.buffers()])
-        schedules = [config.scheduler for config in self.trainer.lr_scheduler_configs]
-        self._timed = told([*self.modules(), *schedules], self.images_seen)
         self._reseed(self.current_epoch)
 
     def on_train_start(self) -> None:
-        self._options.hold(self.trainer.optimizers, [config.scheduler for config in self.trainer.lr_scheduler_configs])
+        schedules = [config.scheduler for config in self.trainer.lr_scheduler_configs]
+        self._timed = told([*self.modules(), *schedules], self.images_seen)
+        self._options.hold(self.trainer.optimizers, schedules)
 
     def on_train_epoch_start(self) -> None:
         self._reseed(self.current_epoch)

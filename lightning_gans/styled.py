@@ -13,7 +13,7 @@ class Styled(Variant):
 
     @contextmanager
     def truncated(self, threshold: float) -> Iterator[None]:
-        """Leaves `threshold`, which is psi, of the distance of styles from their mean (Karras et al., 2019, appendix B)."""
+        """Leaves psi, the threshold, of the distance of styles from their mean (Karras et al., 2019, appendix B)."""
         if threshold < 0:
             raise ValueError(f"`threshold` must be at least 0, got {threshold}.")
         generators = [generator for generator in (self.generator, self.generator_ema) if generator is not None]

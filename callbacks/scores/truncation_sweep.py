@@ -40,10 +40,10 @@ class TruncationSweep(Scorer):
 
     A latent beyond the threshold is drawn again, which trades diversity for quality (Brock et al., 2019, section 3.1,
     https://arxiv.org/abs/1809.11096). With StyleGAN the threshold is psi, the share of the distance of styles from
-    their mean that is left (Karras et al., 2019, appendix B, https://arxiv.org/abs/1812.04948). For each threshold there are FID, precision and recall, density and coverage; for
-    a network with a classifier the Inception Score, the mean `confidence` of its guesses, also class by class, and the
-    `within_class_diversity` (mean squared distance in features); and the samples' mean brightness, contrast and
-    sharpness.
+    their mean that is left (Karras et al., 2019, appendix B, https://arxiv.org/abs/1812.04948). For each threshold
+    there are FID, precision and recall, density and coverage; for a network with a classifier the Inception Score, the
+    mean `confidence` of its guesses, also class by class, and the `within_class_diversity` (mean squared distance in
+    features); and the samples' mean brightness, contrast and sharpness.
 
     Writes `truncation.csv`, with the protocol above the table, `truncation.png`, the curves of quality against
     diversity, and `truncation_samples.png`, the same latents' samples at each threshold, beside `metrics.json`, which

@@ -82,7 +82,7 @@ class Growth(Schedule):
     value rises by 1, and rests.
 
     Args:
-        kimg: Thousands of training images of a fade and of a rest; 600 in the authors' second version, 800 in the first.
+        kimg: Thousands of training images of a fade and of a rest; 600 in the authors' second code, 800 in the first.
         start: The first value; ProGAN begins at 4 pixels with 0, StyleGAN at 8 with 1.
     """
 

@@ -29,7 +29,7 @@ class EqualizedLinear(nn.Linear):
     def reset_parameters(self) -> None:
         nn.init.normal_(self.weight, std=1 / self.rate)
         if self.bias is not None:
-            nn.init.constant_(self.bias, self.first_bias / self.rate)
+            nn.init.constant_(self.bias, (self.first_bias or 0) / self.rate)
 
     def forward(self, x: Float[Tensor, "b n"]) -> Float[Tensor, "b m"]:
         bias = self.bias if self.bias is None or self.rate == 1 else self.bias * self.rate

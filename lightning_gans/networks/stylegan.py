@@ -1,6 +1,7 @@
 """StyleGAN's networks (Karras et al., 2019, https://arxiv.org/abs/1812.04948)."""
 
 from itertools import pairwise
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -33,21 +34,20 @@ class StyledLayer(nn.Module):
 
     def __init__(self, before: int, after: int, style_dim: int, doubles: bool):
         super().__init__()
-        self.convolution = EqualizedConv2d(before, after, bias=False) if before else None
+        self.convolution: Any = EqualizedConv2d(before, after, bias=False) if before else None
         self.constant = None if before else nn.Parameter(torch.ones(after, 4, 4))
         self.doubles = doubles
         self.noise_scale, self.bias = nn.Parameter(torch.zeros(after, 1, 1)), nn.Parameter(torch.zeros(after, 1, 1))
         self.style = EqualizedLinear(style_dim, 2 * after, gain=1.0)
         self.norm = nn.InstanceNorm2d(after, eps=1e-8)
 
-    def forward(
-        self, x: Float[Tensor, "b c h w"] | None, style: Float[Tensor, "b s"], noise: bool
-    ) -> Float[Tensor, "b d _ _"]:
-        if self.convolution is None:
+    def forward(self, x: Any, style: Float[Tensor, "b s"], noise: bool) -> Float[Tensor, "b d _ _"]:
+        if self.constant is not None:
             x = self.constant.expand(len(style), -1, -1, -1)
+        elif self.doubles:
+            x = blurred(self.convolution(enlarged(x, 2)))
         else:
-            x = self.convolution(enlarged(x, 2) if self.doubles else x)
-            x = blurred(x) if self.doubles else x
+            x = self.convolution(x)
         if noise:
             plane = torch.randn(len(x), 1, *x.shape[2:], device=x.device, dtype=x.dtype)
             x = x + self.noise_scale * plane

@@ -16,9 +16,9 @@ class AdaptiveAugmentation(Regularizer):
 
         r_t = E[sign D(x)]     (eq. 1)
 
-    and the probability p of an `Augment` around the discriminator grows while r_t is above its target, and shrinks below
-    it. The authors' p has no bound; above 0.8 augmentations begin to show in the images that are drawn. It adds no term
-    to a loss.
+    and the probability p of an `Augment` around the discriminator grows while r_t is above its target, and shrinks
+    below it. The authors' p has no bound; above 0.8 augmentations begin to show in the images that are drawn. It adds
+    no term to a loss.
 
     Args:
         target: Of r_t.
