@@ -85,8 +85,7 @@ class AdversarialModule(Variant, ABC):
         self.generator_scheduler, self.discriminator_scheduler = generator_scheduler, discriminator_scheduler
         self.generator_clip, self.discriminator_clip = generator_clip, discriminator_clip
         self.n_critic, self.micro_batches = n_critic, micro_batches
-        self.ema_halflife = ema_halflife
-        self.conditional = conditional
+        self.ema_halflife, self.conditional = ema_halflife, conditional
         self.regularizers = nn.ModuleList(regularizers)
         self.images_seen = 0  # in training, over all processes
         self.steps_taken = 0  # of the checkpoint that this came from; while training the trainer counts
