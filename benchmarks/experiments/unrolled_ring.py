@@ -53,7 +53,7 @@ def watched(name: str, options: Sequence[str], every: int) -> tuple[Watch, Tenso
     """Trains a recipe with options; returns its watch, the data, and what the run took."""
     wall, processor = time.perf_counter(), time.process_time()
     quiet = ["--trainer.enable_progress_bar=false", "--trainer.logger=false", "--trainer.enable_checkpointing=false"]
-    watch = ["--trainer.callbacks=__main__.Watch", f"--trainer.callbacks.every={every}"]
+    watch = [f"--trainer.callbacks={Watch.__module__}.Watch", f"--trainer.callbacks.every={every}"]
     with TemporaryDirectory() as folder:
         cli: Any = train(
             name, "--trainer.accelerator=cpu", f"--trainer.default_root_dir={folder}", *quiet, *watch, *options
@@ -68,22 +68,28 @@ def watched(name: str, options: Sequence[str], every: int) -> tuple[Watch, Tenso
     return found, cli.datamodule.evaluation.point, spent
 
 
-def draw(rows: dict[int, dict[int, Tensor]], real: Tensor, path: Path) -> None:
-    """Draws densities: a row for each number of unrolled steps, a column for each time, and the data at the end."""
+def shown(watch: Watch, columns: int) -> dict[int, Tensor]:
+    """Returns the samples at some times, of which the last is the end."""
+    steps = list(watch.samples)
+    return {step: watch.samples[step] for step in (steps[(i + 1) * len(steps) // columns - 1] for i in range(columns))}
+
+
+def draw(rows: dict[str, dict[int, Tensor]], real: Tensor, path: Path) -> None:
+    """Draws densities: a row for each setting by name, a column for each time, and the data at the end."""
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
     columns = len(next(iter(rows.values()))) + 1
     figure, axes = pyplot.subplots(len(rows), columns, figsize=(1.5 * columns, 1.6 * len(rows)), squeeze=False)
-    for line, (unrolled, samples) in zip(axes, rows.items(), strict=True):
+    for line, (name, samples) in zip(axes, rows.items(), strict=True):
         for axis, (step, points) in zip(line, [*samples.items(), ("data", real)], strict=True):
             density = torch.histogramdd(points, [64, 64], [-2.8, 2.8, -2.8, 2.8]).hist
             density = torch.nn.functional.avg_pool2d(density[None, None], 3, 1, 1)[0, 0]
             axis.imshow((density / density.max()).sqrt().T, cmap="Greens", origin="lower", vmin=0, vmax=1)
             axis.set(xticks=[], yticks=[])
-            if unrolled == min(rows):
+            if name == next(iter(rows)):
                 axis.set_title(step if isinstance(step, str) else f"step {step}", fontsize=9)
-        line[0].set_ylabel(f"{unrolled} unrolled steps", fontsize=9)
+        line[0].set_ylabel(name, fontsize=9)
     figure.tight_layout(pad=0.3)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=100)
@@ -104,7 +110,7 @@ def main() -> None:
     quieten()
     torch.set_num_threads(1)
     runs: list[dict[str, Any]] = []
-    rows: dict[int, dict[int, Tensor]] = {}
+    rows: dict[str, dict[int, Tensor]] = {}
     protocol = {"min_count": MIN_COUNT, "covered": "of 2,560 samples, at least `min_count` within 3 std"}
     for seed in options.seeds:
         for unrolled in options.unrolled:
@@ -115,9 +121,7 @@ def main() -> None:
             write_record(options.recipe, {"runs": runs}, protocol, folder=options.results)
             print(unrolled, seed, spent, *(s["modes_covered"] for s in watch.scores.values()), flush=True)
             if seed == options.seeds[0]:
-                steps = list(watch.samples)
-                shown = [steps[(i + 1) * len(steps) // options.columns - 1] for i in range(options.columns)]
-                rows[unrolled] = {step: watch.samples[step] for step in shown}
+                rows[f"{unrolled} unrolled steps"] = shown(watch, options.columns)
                 draw(rows, real, options.picture or PICTURES / f"{options.recipe}.png")
 
 
