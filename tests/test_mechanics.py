@@ -11,7 +11,7 @@ from torch import nn
 from lightning_gans import AAE, ACGAN, GAN, WGANGP, InfoGAN, RelativisticGAN, UnrolledGAN
 from lightning_gans.mechanics import randomness
 from lightning_gans.mechanics.processes import gradient_of, in_memory_order, leave_to_the_loop, local_buffers
-from lightning_gans.mechanics.schedules import Cosine, LinearDecay, OverImages
+from lightning_gans.mechanics.schedules import Cosine, OverImages
 from lightning_gans.networks import DCGANDiscriminator, DCGANGenerator, InstanceNoise, SpectrallyNormalized
 from lightning_gans.objectives import LeastSquares, NonSaturating
 from lightning_gans.regularizers import HistoricalAveraging
@@ -285,11 +285,10 @@ def sequence(period):
 
 SCHEDULES = {
     "linear": (linear(8), linear(16)),
-    "level, then linear": tuple(partial(LinearDecay, total_iters=n) for n in (8, 16)),
     "milestones": tuple(partial(torch.optim.lr_scheduler.MultiStepLR, milestones=[m]) for m in (100, 3)),
     "sequence": (sequence(8), sequence(16)),
     "one cycle": tuple(partial(torch.optim.lr_scheduler.OneCycleLR, max_lr=1e-2, total_steps=n) for n in (20, 40)),
-    "over images": tuple(partial(OverImages, rate=Cosine(1e-3, end, kimg=0.04)) for end in (1e-4, 1e-5)),
+    "over images": tuple(partial(OverImages, factor=Cosine(1.0, end, kimg=0.04)) for end in (0.1, 0.01)),
     "function": tuple(partial(torch.optim.lr_scheduler.LambdaLR, lr_lambda=Falls(f)) for f in (0.9, 0.5)),
     "none before": (None, linear(16)),
     "none now": (linear(8), None),

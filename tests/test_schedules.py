@@ -8,7 +8,7 @@ import torch
 from jsonargparse import ArgumentParser
 from torch import nn
 
-from lightning_gans.mechanics.schedules import Cosine, Linear, LinearDecay, Schedule, Steps, at
+from lightning_gans.mechanics.schedules import Cosine, Linear, OverImages, Schedule, Steps, at
 from lightning_gans.networks import InstanceNoise
 from tests.conftest import tiny
 
@@ -51,11 +51,13 @@ def test_a_schedule_that_cannot_be_is_refused(make, sentence):
         make()
 
 
-def test_a_schedule_multiplies_a_rate_by_steps(fit):
-    falling = partial(torch.optim.lr_scheduler.LambdaLR, lr_lambda=Linear(1.0, 0.0, kimg=0.004, after=0.004))
-    for steps, share in ((4, 1.0), (7, 0.25)):
-        metrics = fit(tiny(generator_scheduler=falling), steps, log_every_n_steps=1).callback_metrics
-        assert metrics["generator_lr"].item() == pytest.approx(2e-4 * share)
+def test_a_rate_holds_and_then_falls_to_0_where_it_stays(fit):
+    falling = partial(OverImages, factor=Linear(1.0, 0.0, kimg=0.032, after=0.032))  # batches are of 8
+    for steps, share in ((4, 1.0), (7, 0.25), (8, 0.0), (9, 0.0)):
+        module = tiny(generator_scheduler=falling)
+        fit(module, steps, max_epochs=-1)
+        (rate,) = module.lr_schedulers().get_last_lr()
+        assert rate == pytest.approx(2e-4 * share)
 
 
 def test_a_recipe_names_a_schedule_where_a_number_stands():
@@ -68,23 +70,3 @@ def test_a_recipe_names_a_schedule_where_a_number_stands():
     network = parser.instantiate_classes(config).network
     assert isinstance(network, InstanceNoise) and isinstance(network.std, Schedule)
     assert network.std(500) == 0.75
-
-
-@pytest.mark.parametrize(
-    ("level", "rates"), [(0.5, [4, 4, 4, 4, 8 / 3, 4 / 3, 0, 0]), (0.0, [4, 10 / 3, 8 / 3, 2, 4 / 3, 2 / 3, 0, 0])]
-)
-def test_a_rate_holds_and_then_falls_to_0_where_it_stays(level, rates):
-    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=4.0)
-    schedule, seen = LinearDecay(optimizer, 6, level), []
-    for _ in rates:
-        seen.append(optimizer.param_groups[0]["lr"])
-        optimizer.step()
-        schedule.step()
-    assert seen == pytest.approx(rates)
-
-
-def test_a_rate_that_cannot_fall_is_refused():
-    with pytest.raises(
-        ValueError, match="`total_iters` must be at least 1 and `level` from 0 to below 1, got 6 and 1.0."
-    ):
-        LinearDecay(torch.optim.SGD([nn.Parameter(torch.zeros(1))]), 6, 1.0)

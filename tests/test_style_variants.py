@@ -219,8 +219,8 @@ def test_truncation_is_in_the_styles(make):
 
 
 def test_rate_and_beta_follow_the_images(fit):
-    schedule = partial(OverImages, rate=Cosine(4e-3, 2e-3, kimg=0.032), beta2=Cosine(0.9, 0.99, kimg=0.032))
-    adam = partial(torch.optim.Adam, lr=1.0, betas=(0.0, 0.5))
+    schedule = partial(OverImages, factor=Cosine(1.0, 0.5, kimg=0.032), beta2=Cosine(0.9, 0.99, kimg=0.032))
+    adam = partial(torch.optim.Adam, lr=4e-3, betas=(0.0, 0.5))
     seen = []
 
     class Note(lightning.Callback):

@@ -11,10 +11,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 
 class Schedule(ABC):
-    """A value that changes over training; it is accepted wherever a number that may change is.
-
-    As `lr_lambda` of torch's `LambdaLR` it multiplies a rate, and is called with steps of the optimizer for images.
-    """
+    """A value that changes over training; it is accepted wherever a number that may change is."""
 
     @abstractmethod
     def __call__(self, images: int) -> float:
@@ -116,29 +113,6 @@ class Timed:
     images_seen: int = 0
 
 
-class LinearDecay(LRScheduler):
-    """A learning rate that holds for a share of the steps, and then falls evenly to 0, where it stays.
-
-    Args:
-        optimizer: Whose rate it is.
-        total_iters: Steps of the optimizer until the rate is 0.
-        level: Share of them before it falls; half as with CycleGAN, pix2pix and StarGAN.
-        last_epoch: As torch's schedulers have it.
-    """
-
-    def __init__(self, optimizer: Optimizer, total_iters: int, level: float = 0.5, last_epoch: int = -1):
-        if total_iters < 1 or not 0 <= level < 1:
-            raise ValueError(
-                f"`total_iters` must be at least 1 and `level` from 0 to below 1, got {total_iters} and {level}."
-            )
-        self.total_iters, self.level = total_iters, level
-        super().__init__(optimizer, last_epoch)
-
-    def get_lr(self) -> list[float | Tensor]:
-        left = max(1 - self.last_epoch / self.total_iters, 0.0)
-        return [rate * min(left / (1 - self.level), 1.0) for rate in self.base_lrs]
-
-
 def told(parts: Iterable[Any], images: int) -> list[Timed]:
     """Tells those parts that must know it how many images were trained on, and returns them."""
     those = [part for part in parts if isinstance(part, Timed)]
@@ -148,30 +122,31 @@ def told(parts: Iterable[Any], images: int) -> list[Timed]:
 
 
 class OverImages(Timed, LRScheduler):
-    """A learning rate, and Adam's beta2, as functions of the training images so far.
+    """A learning rate, and Adam's beta2, that follow the training images so far.
 
     Args:
         optimizer: Whose they are.
-        rate: The learning rate.
+        factor: Of the optimizer's own rate.
         beta2: Adam's second beta; None leaves it as it is.
         last_epoch: As torch's schedules have it.
     """
 
-    def __init__(self, optimizer: Optimizer, rate: Schedule, beta2: Schedule | None = None, last_epoch: int = -1):
-        self.rate, self.beta2 = rate, beta2
+    def __init__(self, optimizer: Optimizer, factor: Schedule, beta2: Schedule | None = None, last_epoch: int = -1):
+        self.factor, self.beta2 = factor, beta2
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[float | Tensor]:
         if self.beta2 is not None:
             for group in self.optimizer.param_groups:
                 group["betas"] = (group["betas"][0], self.beta2(self.images_seen))
-        return [self.rate(self.images_seen)] * len(self.optimizer.param_groups)
+        return [rate * self.factor(self.images_seen) for rate in self.base_lrs]
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns the count of steps, and a description of the functions."""
-        functions = {name: vars(function) for name in ("rate", "beta2") if (function := getattr(self, name))}
-        return {"last_epoch": self.last_epoch, "_last_lr": self._last_lr, "functions": functions}
+        """Returns the count of steps, and a description of what this schedule follows."""
+        followed = {name: vars(schedule) for name in ("factor", "beta2") if (schedule := getattr(self, name))}
+        return {"last_epoch": self.last_epoch, "_last_lr": self._last_lr, "base_lrs": self.base_lrs} | followed
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes the count of steps; the functions stay this schedule's own."""
-        super().load_state_dict({name: value for name, value in state_dict.items() if name != "functions"})
+        """Takes the count of steps; what this schedule follows stays its own."""
+        own = {"factor", "beta2"}
+        super().load_state_dict({name: value for name, value in state_dict.items() if name not in own})
