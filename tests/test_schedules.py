@@ -4,7 +4,6 @@ import math
 from functools import partial
 
 import pytest
-import torch
 from jsonargparse import ArgumentParser
 from torch import nn
 
