@@ -6,6 +6,9 @@ from lightning_gans.callbacks.looks.landscape import Landscape as Landscape
 from lightning_gans.callbacks.looks.latent_arithmetic import LatentArithmetic as LatentArithmetic
 from lightning_gans.callbacks.looks.latent_interpolation import LatentInterpolation as LatentInterpolation
 from lightning_gans.callbacks.looks.nearest_neighbors import NearestNeighbours as NearestNeighbours
+from lightning_gans.callbacks.looks.projector import Projector as Projector
+from lightning_gans.callbacks.looks.seeded_samples import SeededSamples as SeededSamples
+from lightning_gans.callbacks.looks.style_mixing import StyleMixing as StyleMixing
 from lightning_gans.callbacks.newest_checkpoint import NewestCheckpoint as NewestCheckpoint
 from lightning_gans.callbacks.pages.report import Report as Report
 from lightning_gans.callbacks.progress_bar import ProgressBar as ProgressBar

@@ -3,13 +3,24 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from torch import Tensor
+
+from lightning_gans.mechanics.players import Batch
 from lightning_gans.variant import Variant
 
 
 class Styled(Variant):
-    """Truncates styles instead of latents; the generator is `StyleBased`."""
+    """Says how styles are made and drawn, and truncates them instead of latents; the generator is `StyleBased`."""
 
     truncation = "styles at psi, the threshold, of their distance from the mean"
+
+    def styles(self, latent: Tensor, batch: Batch) -> Tensor:
+        """Returns the styles (b, n, s) of latents, one for each of n layers, for the batch's condition."""
+        return self.generator.styles(latent, *self.condition(batch))
+
+    def synthesize(self, styles: Tensor) -> Tensor:
+        """Returns the images of styles (b, n, s)."""
+        return self.generator.synthesis(styles)
 
     @contextmanager
     def truncated(self, threshold: float) -> Iterator[None]:

@@ -117,7 +117,7 @@ class Variant(LightningModule):
     def truncated(self, threshold: float) -> Iterator[None]:
         """Makes `normal` draw anew what lies beyond `threshold` (Brock et al., 2019, https://arxiv.org/abs/1809.11096)."""
         if threshold <= 0:
-            raise ValueError(f"`threshold` must be above 0, got {threshold}.")
+            raise ValueError(f"`threshold` must be above 0 for latents, got {threshold}.")
         former, self._truncation = self._truncation, threshold
         try:
             yield

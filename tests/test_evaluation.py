@@ -153,10 +153,16 @@ def test_a_generator_of_uniform_latents_cannot_be_truncated(tmp_path):
         trainer(tmp_path, callbacks=[sweep]).test(module, loader(), verbose=False)
 
 
-@pytest.mark.parametrize("thresholds", [[1.0], [0.0, 1.0], [1.0, 0.5], [1.0, 1.0]])
-def test_thresholds_rise_from_above_zero(thresholds):
-    with pytest.raises(ValueError, match="`thresholds` must be at least 2 rising numbers above 0, got"):
+@pytest.mark.parametrize("thresholds", [[1.0], [-1.0, 1.0], [1.0, 0.5], [1.0, 1.0]])
+def test_thresholds_rise_from_zero_on(thresholds):
+    with pytest.raises(ValueError, match="`thresholds` must be at least 2 rising numbers from 0 on, got"):
         TruncationSweep(thresholds)
+
+
+def test_latents_have_no_threshold_of_zero(tmp_path):
+    sweep = TruncationSweep([0.0, 1.0], features=nn.Flatten())
+    with pytest.raises(ValueError, match="`threshold` must be above 0 for latents, got 0.0."):
+        trainer(tmp_path, callbacks=[sweep]).test(tiny(), loader(), verbose=False)
 
 
 @pytest.mark.parametrize("threshold", [0.1, 1.0, 2.0, 8.0])

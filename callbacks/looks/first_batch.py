@@ -45,6 +45,18 @@ def images_of(module: Any, batch: Batch, seed: int, latent: Float[Tensor, "b z"]
     return module.draw(batch, seed, latent=latent)["fake"].float()
 
 
+def styles_of(module: Any, latent: Float[Tensor, "b z"], batch: Batch) -> Float[Tensor, "b n s"]:
+    """Returns the styles of latents, with the conditions of a batch, of a variant that has styles."""
+    with module.evaluating():
+        return module.styles(latent, batch)
+
+
+def images_of_styles(module: Any, styles: Float[Tensor, "b n s"], seed: int) -> Float[Tensor, "b c h w"]:
+    """Returns the images of styles, whose noise is that of the seed."""
+    with module.evaluating(), seeded(seed, module.device):
+        return module.synthesize(styles).float()
+
+
 def rows_of(batch: Batch, index: Int64[Tensor, " n"]) -> Batch:
     """Returns rows of a batch, which begins anew at its end."""
     return [item[(index % len(item)).to(item.device)] for item in batch]

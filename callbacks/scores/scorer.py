@@ -51,7 +51,8 @@ class Scorer(Callback):
     def record(self, stage: str, trainer: Any, pl_module: Any) -> None:
         """Scores now, and keeps the scores."""
         scores, protocol = self.score(stage, trainer, pl_module)
-        self._entry = record_scores(self.title, trainer, pl_module, stage, scores, protocol)
+        if scores:
+            self._entry = record_scores(self.title, trainer, pl_module, stage, scores, protocol)
 
     def _begin(self, stage: str, trainer: Any, pl_module: Any) -> None:
         if stage in self.stages and not trainer.sanity_checking:

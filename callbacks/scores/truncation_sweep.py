@@ -51,7 +51,8 @@ class TruncationSweep(Scorer):
     together, which also share the thresholds to be scored.
 
     Args:
-        thresholds: In standard deviations, or as psi; the largest comes last.
+        thresholds: In standard deviations, and above 0, or as psi, of which 0 draws the mean style alone; the largest
+            comes last.
         features: See `GenerativeMetrics`.
         num_images: Samples shown at each threshold.
         cache: See `GenerativeMetrics`.
@@ -67,8 +68,8 @@ class TruncationSweep(Scorer):
         num_images: int = 16,
         cache: str | None = "default",
     ) -> None:
-        if len(thresholds) < 2 or min(thresholds) <= 0 or list(thresholds) != sorted(set(thresholds)):
-            raise ValueError(f"`thresholds` must be at least 2 rising numbers above 0, got {list(thresholds)}.")
+        if len(thresholds) < 2 or min(thresholds) < 0 or list(thresholds) != sorted(set(thresholds)):
+            raise ValueError(f"`thresholds` must be at least 2 rising numbers from 0 on, got {list(thresholds)}.")
         if num_images < 1:
             raise ValueError(f"`num_images` must be at least 1, got {num_images}.")
         self.thresholds = list(thresholds)
@@ -78,6 +79,8 @@ class TruncationSweep(Scorer):
 
     def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
         super().setup(trainer, pl_module, stage)
+        with pl_module.truncated(self.thresholds[0]):  # refuses a 0 for latents
+            pass
         self.network.to(trainer.strategy.root_device)
         self.real = RealFeatures(self.network, cache_folder(self.cache))
 

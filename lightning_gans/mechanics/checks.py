@@ -13,6 +13,7 @@ REQUIREMENTS = {
     "generate": "draws images from latents",
     "discriminate": "has a discriminator of images",
     "logits": "has logits of real against fake",
+    "synthesize": "has styles between latents and images",
 }
 """Methods of the contract in words, as the end of "needs a variant that"."""
 
