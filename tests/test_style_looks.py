@@ -15,6 +15,7 @@ from lightning_gans.callbacks import LatentInterpolation, Projector, SeededSampl
 from lightning_gans.callbacks.looks.projector import ramp
 from lightning_gans.callbacks.looks.seeded_samples import numbers
 from lightning_gans.callbacks.looks.style_mixing import mixed, parts_of
+from lightning_gans.networks import StyleGAN2Discriminator, StyleGAN2Generator
 from lightning_gans.networks.styles import Mapping, StyleBased
 from tests.conftest import Judge, largest_difference, loader, tiny, trainer
 from tests.test_latent_interpolation import images, squared
@@ -69,7 +70,7 @@ def test_scores_of_mixing_say_which_styles_carry_what(tmp_path):
     expected |= {"coarse_bottom_share": 0, "middle_bottom_share": 0, "fine_bottom_share": 1}
     assert scores == pytest.approx(expected, abs=1e-5)
     (entry,) = json.loads((tmp_path / "metrics.json").read_text())
-    assert entry["protocol"]["layers"] == {"coarse": "0 to 0", "middle": "1 to 2", "fine": "3 to 3"}
+    assert entry["protocol"]["parts"] == {"coarse": "layer 0", "middle": "layers 1 to 2", "fine": "layer 3"}
 
 
 def test_the_grid_has_sources_at_its_sides_and_both_within(tmp_path):
@@ -207,7 +208,10 @@ def test_looking_at_styles_changes_nothing(tmp_path, monkeypatch):
     kinds = [StyleMixing(**MIXING), Projector(**PROJECTION), LatentInterpolation(**WALK), SeededSamples("0-1")]
     states = []
     for name, callbacks in (("alone", []), ("seen", kinds)):
-        module = stylegan2()
+        torch.manual_seed(0)
+        generator = StyleGAN2Generator(8, 8, 2, 10, 1, 8, 4, 64)
+        judge = StyleGAN2Discriminator(10, 1, 8, 4, 64)
+        module = StyleGAN2(generator=generator, discriminator=judge, conditional=True)
         run = trainer(tmp_path / name, 2, callbacks=callbacks)
         for verb in (run.fit, run.test, run.predict, run.fit):
             verb(module, loader())

@@ -44,11 +44,11 @@ class Projector(FirstBatchScorer):
 
     Adam moves styles w from their mean to where the image g is nearest to the target x:
 
-        min E[d(g(w + n), x)],    n ~ N(0, (noise t sigma)^2),    sigma^2 = E[|w - mean|^2]
+        min E[d(g(w + n), x)],    n ~ N(0, (noise t^2 sigma)^2),    sigma^2 = E[|w - mean|^2]
 
-    t falls from 1 to 0 as the square over three quarters of the steps, and the rate rises over the first twentieth and
-    falls as a cosine over the last quarter (https://arxiv.org/abs/1912.04958). Larger images are compared at 256
-    pixels. The paper moves the generator's noise maps too; here they are drawn once, and stay.
+    t falls from 1 to 0 over three quarters of the steps, and the rate rises over the first twentieth and falls as a
+    cosine over the last quarter, as in the authors' code (https://arxiv.org/abs/1912.04958). Larger images are compared
+    at 256 pixels. The paper moves the generator's noise maps too; here they are drawn once, and stay.
 
     Writes `samples/projection.png`, each target with its path from the mean style, `samples/projection.gif`, the same
     as a film, and `projection.npz` with the styles `w` (b, n, s). Logs `projection_distance`, the mean distance at the
@@ -59,11 +59,11 @@ class Projector(FirstBatchScorer):
         folder: Folder of targets, cropped to squares; null takes real images of the first test batch.
         num_images: Targets at most.
         num_steps: Steps of Adam; the paper has 1000.
-        per_layer: Whether each layer has its own style, which is nearer to the target and further from what is drawn.
+        per_layer: Whether each layer has a style of its own, which comes nearer to any target.
         distance: d, of two image batches, (b,), with gradients; null is `FeatureDistance("digits")`. The paper's is
             `LPIPS`.
         rate: Highest rate of Adam.
-        noise: Deviation of the noise on styles at first, in deviations of styles.
+        noise: Deviation of the noise at first, in units of sigma; 0 has none.
         num_frames: Frames of the film, both ends among them.
     """
 

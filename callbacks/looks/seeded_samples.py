@@ -34,10 +34,10 @@ class SeededSamples(Callback):
         folder: Where to write the files; null is `seeds` in the run's folder.
     """
 
-    def __init__(self, seeds: str = "0-31", psi: float = 1.0, folder: str | None = None):
+    def __init__(self, seeds: str | int = "0-31", psi: float = 1.0, folder: str | None = None):
         if psi < 0:
             raise ValueError(f"`psi` must be at least 0, got {psi}.")
-        self.seeds = numbers(seeds)
+        self.seeds = numbers(str(seeds))
         self.psi = psi
         self.folder = folder
 
@@ -80,10 +80,10 @@ def image_of_seed(module: Any, batch: Batch, seed: int, psi: float = 1.0) -> Flo
 
 def numbers(text: str) -> list[int]:
     """Returns the numbers of a text such as `1,4-6`."""
-    parts = re.findall(r"(\d+)(?:-(\d+))?(?:,|$)", text)
     if not re.fullmatch(r"\d+(-\d+)?(,\d+(-\d+)?)*", text):
         raise ValueError(f"`seeds` must be numbers and ranges of them, such as 0-31 or 85,100-103, got {text!r}.")
-    found = [number for first, last in parts for number in range(int(first), int(last or first) + 1)]
-    if not found or len(set(found)) != len(found):
-        raise ValueError(f"`seeds` must be different numbers, and ranges that rise, got {text!r}.")
+    ends = [[int(end) for end in part.split("-")] for part in text.split(",")]
+    found = [number for part in ends for number in range(part[0], part[-1] + 1)]
+    if any(part[0] > part[-1] for part in ends) or len(set(found)) != len(found):
+        raise ValueError(f"`seeds` must be different numbers and rising ranges, got {text!r}.")
     return found

@@ -96,7 +96,7 @@ class StyleMixing(FirstBatchScorer):
         scores = shares(as_float64(gather_rows([none, *seen], trainer)), list(parts), [*map(name_of, self.attributes)])
         return scores, {
             "num_pairs": self.num_pairs,
-            "layers": {name: f"{part.start} to {part.stop - 1}" for name, part in parts.items()},
+            "parts": {name: layers_of(part) for name, part in parts.items()},
             "classifier": "none" if self.classifier is None else name_of(self.classifier),
             "classifier_hash": "none" if self.classifier is None else fingerprint(self.classifier),
         }
@@ -138,7 +138,7 @@ class StyleMixing(FirstBatchScorer):
             lines = [torch.ones_like(top[:1]), top]
             for image, line in zip(left, inner, strict=True):
                 lines += [image[None], line]
-            heading = caption(f"{name}: layers {part.start} to {part.stop - 1}")
+            heading = caption(f"{name}: {layers_of(part)}")
             grids.append(down([heading, mosaic(torch.cat(lines), 1 + self.num_columns)]))
         save_picture(across(grids), "style_mixing", trainer)
         return parts
@@ -150,6 +150,11 @@ def parts_of(layers: int, borders: Sequence[int] | None) -> dict[str, slice]:
     names = ("coarse", "middle", "fine") if len(borders) == 2 else ("coarse", "fine")
     spans = pairwise([0, *borders, layers])
     return {name: slice(*span) for name, span in zip(names, spans, strict=True) if span[0] < span[1]}
+
+
+def layers_of(part: slice) -> str:
+    """Returns the layers of a part in words."""
+    return f"layer {part.start}" if part.stop - part.start == 1 else f"layers {part.start} to {part.stop - 1}"
 
 
 def mixed(one: Styles, two: Styles, part: slice) -> Styles:
