@@ -112,12 +112,12 @@ class Projector(FirstBatchScorer):
         mean, spread = statistics_of(pl_module, batch, seed)
         target = self._targets(pl_module, batch, images_of_styles(pl_module, mean[None], seed))
         frames = torch.linspace(0, self.num_steps, self.num_frames).round().long()
-        found = [torch.empty(0, self.num_frames, *mean.shape, device=pl_module.device)]
-        order = [torch.empty(0, device=pl_module.device)]
+        found = [mean.new_empty(0, self.num_frames, *mean.shape)]  # of a process that got no target
+        order = [torch.empty(0, dtype=torch.long, device=mean.device)]
         for index in dealt(len(target), AT_ONCE, trainer):
             path = self._path(pl_module, target[index.to(target.device)], mean, spread, seed)
             found.append(path[:, frames.to(path.device)])
-            order.append(index.to(path))
+            order.append(index.to(mean.device))
         paths = gather_rows(found, trainer)[gather_rows(order, trainer).argsort()]
         images = torch.stack([self._images(pl_module, styles, seed) for styles in paths.unbind(1)], 1)
         self._save(trainer, target, images, paths[:, -1])
