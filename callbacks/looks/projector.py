@@ -26,7 +26,7 @@ from lightning_gans.mechanics.processes import dealt, gather_rows
 from lightning_gans.mechanics.randomness import global_seed, mix, seeded
 from lightning_gans.metrics.features import fingerprint
 from lightning_gans.metrics.float64 import as_float64
-from lightning_gans.metrics.perceptual import Distance, FeatureDistance
+from lightning_gans.metrics.perceptual import Distance
 
 AT_ONCE = 4  # images, on whatever number of processes
 MEAN_OF = 4096  # latents
@@ -53,15 +53,15 @@ class Projector(FirstBatchScorer):
     Writes `samples/projection.png`, each target with its path from the mean style, `samples/projection.gif`, the same
     as a film, and `projection.npz` with the styles `w` (b, n, s). Logs `projection_distance`, the mean distance at the
     end, `mean_style_distance`, the one at the start, and `projection_error`, the mean squared error of pixels in
-    [-1, 1], which no step regards.
+    [-1, 1].
 
     Args:
         folder: Folder of targets, cropped to squares; null takes real images of the first test batch.
         num_images: Targets at most.
         num_steps: Steps of Adam; the paper has 1000.
         per_layer: Whether each layer has a style of its own, which comes nearer to any target.
-        distance: d, of two image batches, (b,), with gradients; null is `FeatureDistance("digits")`. The paper's is
-            `LPIPS`.
+        distance: d, of two image batches, (b,), with gradients; null is the mean squared error of pixels. The paper's
+            is `LPIPS`. A classifier's features alone, as of `FeatureDistance`, may be near where images are not.
         rate: Highest rate of Adam.
         noise: Deviation of the noise at first, in units of sigma; 0 has none.
         num_frames: Frames of the film, both ends among them.
@@ -97,7 +97,7 @@ class Projector(FirstBatchScorer):
         self.num_images = num_images
         self.num_steps = num_steps
         self.per_layer = per_layer
-        self.distance = FeatureDistance() if distance is None else distance
+        self.distance = pixel_error if distance is None else distance
         self.rate = rate
         self.noise = noise
         self.num_frames = num_frames
@@ -126,14 +126,14 @@ class Projector(FirstBatchScorer):
         scores = {
             "projection_distance": end.mean().item(),
             "mean_style_distance": start.mean().item(),
-            "projection_error": as_float64(images[:, -1] - target).square().mean().item(),
+            "projection_error": as_float64(pixel_error(images[:, -1], target)).mean().item(),
         }
         network = getattr(self.distance, "network", None)
         return scores, {
             "targets": f"{len(target)} of " + ("the first batch" if self.folder is None else self.folder),
             "space": "a style for each layer" if self.per_layer else "one style for all layers",
             "distance": " of ".join(name_of(part) for part in (self.distance, network) if part is not None),
-            "distance_hash": fingerprint(network) if isinstance(network, nn.Module) else "unknown",
+            "distance_hash": fingerprint(network) if isinstance(network, nn.Module) else "none",
             "steps": f"{self.num_steps} of Adam, rate {self.rate:g}, noise {self.noise:g}",
         }
 
@@ -189,6 +189,11 @@ class Projector(FirstBatchScorer):
             film[0].save(path, save_all=True, append_images=film[1:], duration=times, loop=0)
             with atomic_write(folder / "projection.npz") as file:
                 np.savez(file, w=styles.float().cpu().numpy())
+
+
+def pixel_error(one: Images, two: Images) -> Float[Tensor, " b"]:
+    """Returns the mean squared error of pixels."""
+    return (one - two).square().mean((1, 2, 3))
 
 
 def statistics_of(module: Any, batch: Batch, seed: int) -> tuple[Float[Tensor, "n s"], float]:
