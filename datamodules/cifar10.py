@@ -8,7 +8,7 @@ from torchvision.datasets import CIFAR10
 from torchvision.datasets.utils import check_integrity
 
 from lightning_gans.datamodules.data_module import TensorDataModule
-from lightning_gans.datamodules.tensors import TensorImages
+from lightning_gans.datamodules.tensors import InMemory, Mirrored, TensorImages
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
@@ -22,6 +22,7 @@ class CIFAR10DataModule(TensorDataModule):
         folder: The folder with `cifar-10-batches-py` and its pickled batches, also to download to.
         batch_size: Images per batch and process.
         evaluation_split: The images that scores are measured against: the 10,000 of the test, or all those trained on.
+        mirror: Adds each training image mirrored left to right, so that there are twice as many.
         download: Downloads files that are missing in `folder`.
     """
 
@@ -30,6 +31,7 @@ class CIFAR10DataModule(TensorDataModule):
         folder: str,
         batch_size: int = 64,
         evaluation_split: Literal["test", "train"] = "test",
+        mirror: bool = False,
         download: bool = False,
     ):
         super().__init__(batch_size)
@@ -37,16 +39,19 @@ class CIFAR10DataModule(TensorDataModule):
             raise ValueError(f"`evaluation_split` must be test or train, got {evaluation_split}.")
         self.folder = self.origin = folder
         self.evaluation_split = evaluation_split
+        self.mirror = mirror
         self.download = download
-        self.reference = "CIFAR-10 test, 10,000 images" if evaluation_split == "test" else "CIFAR-10, 50,000 images"
+        trained = "CIFAR-10, 50,000 images" + ", and mirrored" * mirror
+        self.reference = "CIFAR-10 test, 10,000 images" if evaluation_split == "test" else trained
 
     def prepare_data(self) -> None:
         if self.download:
             read_cifar10(self.folder, train=True, download=True)
 
-    def load(self) -> tuple[TensorImages, TensorImages]:
+    def load(self) -> tuple[InMemory, InMemory]:
         self.classes = list(CLASSES)
-        training = read_cifar10(self.folder, train=True)
+        images = read_cifar10(self.folder, train=True)
+        training = Mirrored(images) if self.mirror else images
         return training, training if self.evaluation_split == "train" else read_cifar10(self.folder, train=False)
 
 

@@ -19,14 +19,17 @@ Source = tuple[str, Path | bytes]
 """The name of an image, for messages, and its file or its bytes."""
 
 ORIENTATION = 0x0112  # the tag of EXIF data that says how the camera was held
+HELD = 2**28  # bytes of decoded images that wait to be written
 NAMED = 5  # unreadable images that a message names
 
 
 class Decoder(ABC):
     """A way from an image to bytes; its fields, as they are printed, tell it from others."""
 
-    at_once = 1024
-    """Images whose decoding is under way at once."""
+    @property
+    def at_once(self) -> int:
+        """Images whose decoding is under way at once."""
+        return 1024
 
     @abstractmethod
     def read(self, file: Path | bytes) -> UInt8[np.ndarray, "c h w"]:
@@ -63,6 +66,10 @@ class Decoding(Decoder):
         if self.channels not in (1, 3):
             raise ValueError(f"`channels` must be 1 or 3, got {self.channels}.")
 
+    @property
+    def at_once(self) -> int:
+        return min(max(HELD // (self.size**2 * self.channels), 16), 1024)
+
     def read(self, file: Path | bytes) -> UInt8[np.ndarray, "c h w"]:
         """Decodes, turns upright, crops and resizes one image."""
         pixels = ImageOps.fit(self.part(opened(file, self.channels)), (self.size, self.size), Image.Resampling.LANCZOS)
@@ -95,9 +102,11 @@ class WholeDecoding(Decoder):
         multiple: What height and width are a multiple of; the rest is cut off at the right and at the bottom.
     """
 
-    at_once = 32  # of some megabytes each
-
     multiple: int = 1
+
+    @property
+    def at_once(self) -> int:
+        return 32  # of some megabytes each
 
     def read(self, file: Path | bytes) -> UInt8[np.ndarray, "c h w"]:
         image = opened(file, 3)

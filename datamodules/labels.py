@@ -1,10 +1,18 @@
-"""The images that a folder holds, and their labels."""
+"""The images that a folder or a zip file holds, and their labels."""
 
 import csv
+import json
 import os
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from torchvision.datasets.folder import IMG_EXTENSIONS
+
+LIST = "dataset.json"  # of labels, in a folder or zip file that NVlabs' dataset_tool wrote
+Label = TypeVar("Label", int, str)
 
 
 def image_names(folder: Path) -> list[str]:
@@ -16,9 +24,35 @@ def image_names(folder: Path) -> list[str]:
         prefix = "" if inside == "." else f"{inside}/"
         images = (name for name in files if name.lower().endswith(IMG_EXTENSIONS) and not name.startswith("."))
         names += [f"{prefix}{name}" for name in images]
+    return in_order(folder, names)
+
+
+def archived_names(path: Path) -> list[str]:
+    """Lists the names of all images in a zip file, but for those with a leading dot in any part."""
+    with archive(path) as members:
+        names = [name for name in members.namelist() if name.lower().endswith(IMG_EXTENSIONS)]
+    return in_order(path, [name for name in names if not any(part.startswith(".") for part in name.split("/"))])
+
+
+def in_order(path: Path, names: list[str]) -> list[str]:
+    """Sorts the names of the images of a folder or zip file, of which there must be one."""
     if not names:
-        raise ValueError(f"{folder} holds no image: expected files that end in {', '.join(IMG_EXTENSIONS)}.")
+        raise ValueError(f"{path} holds no image: expected files that end in {', '.join(IMG_EXTENSIONS)}.")
     return sorted(names, key=lambda name: name.split("/"))
+
+
+@contextmanager
+def archive(path: Path) -> Iterator[zipfile.ZipFile]:
+    """Opens a zip file to read from it, by a handle of its own.
+
+    Raises:
+        ValueError: It, or what is read of it, is damaged.
+    """
+    try:
+        with zipfile.ZipFile(path) as members:
+            yield members
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:  # the latter ones of unknown methods, keys
+        raise ValueError(f"{path} is not a readable zip file ({error}): write or fetch it again.") from None
 
 
 def folder_classes(folder: Path, names: list[str]) -> list[str]:
@@ -46,6 +80,33 @@ def csv_classes(folder: Path, names: list[str], path: Path) -> list[str]:
             if name in label_of:
                 raise ValueError(f"Line {reader.line_num} of {path} names {name} a second time: remove one.")
             label_of[name] = label
+    return classes_of(names, label_of, folder, path)
+
+
+def listed_classes(text: str, names: list[str], path: Path) -> list[int] | None:
+    """Reads the class of each image from a `dataset.json` as NVlabs' dataset_tool writes it; None if it has no labels.
+
+    Args:
+        text: What the file holds, `{"labels": [["00000/img00000000.png", 6], ...]}`, or null for the list.
+        names: The images.
+        path: The folder or zip file that holds it.
+    """
+    where = path / LIST
+    try:
+        labels = json.loads(text)["labels"]
+        label_of = None if labels is None else {str(name): label for name, label in labels}
+    except (ValueError, TypeError, KeyError):
+        raise ValueError(f'{where} must hold {{"labels": [["a.png", 6], ...]}}, or null for the list.') from None
+    if label_of is None:
+        return None
+    for name, label in label_of.items():
+        if type(label) is not int or label < 0:
+            raise ValueError(f"{where} gives {name} the label {label}: labels must be whole numbers from 0.")
+    return classes_of(names, label_of, path, where)
+
+
+def classes_of(names: list[str], label_of: dict[str, Label], folder: Path, path: Path) -> list[Label]:
+    """Returns the label of each image of a folder, all of which a file must list, and no others."""
     if absent := sorted(label_of.keys() - set(names)):
         raise ValueError(f"{len(absent)} images of {path} are not in {folder}, first {absent[0]}: remove their lines.")
     if unknown := [name for name in names if name not in label_of]:

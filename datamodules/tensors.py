@@ -60,6 +60,34 @@ class TensorImages(InMemory):
         return chosen(self.image, index), self.label.index_select(0, index)
 
 
+class Mirrored(InMemory):
+    """Labelled images, and behind them the same ones mirrored left to right: twice as many.
+
+    Args:
+        images: The images.
+    """
+
+    def __init__(self, images: TensorImages):
+        self.images = images
+
+    @property
+    def label(self) -> Int64[Tensor, " n *k"]:
+        """The labels of all."""
+        return torch.cat([self.images.label] * 2)
+
+    @property
+    def fingerprint(self) -> str:
+        return hash_of({f"{self.images.fingerprint} mirrored": torch.tensor(len(self))})
+
+    def __len__(self) -> int:
+        return 2 * len(self.images)
+
+    def __getitem__(self, index: Int64[Tensor, " b"]) -> tuple[Float32[Tensor, "b c h w"], Int64[Tensor, " b *k"]]:
+        image, label = self.images[index % len(self.images)]
+        behind = (index >= len(self.images))[:, None, None, None]
+        return torch.where(behind, image.flip(3), image), label
+
+
 class TensorPoints(InMemory):
     """Labelled points in memory, indexed by a whole batch at once.
 

@@ -17,7 +17,7 @@ from lightning_gans.mechanics.losses import LossWatch
 from lightning_gans.mechanics.options import Options
 from lightning_gans.mechanics.players import Batch, Player, Terms, adam, micro_batches, optimizers_of
 from lightning_gans.mechanics.randomness import RandomState, fresh_seed, global_seed, mix, reseed
-from lightning_gans.mechanics.schedules import told
+from lightning_gans.mechanics.schedules import Schedule, told
 from lightning_gans.regularizer import Regularizer
 from lightning_gans.variant import Variant
 
@@ -46,8 +46,8 @@ class AdversarialModule(Variant, ABC):
         discriminator_clip: Likewise for the discriminator.
         n_critic: Discriminator steps per generator step.
         micro_batches: Parts into which a batch is cut to save memory; their gradients are accumulated.
-        ema_halflife: Half-life of the generator's moving average, in thousands of images; 0 keeps no average,
-            and samples then come from the last weights.
+        ema_halflife: Half-life of the generator's moving average, in thousands of images, at most 5 % of those so far
+            unless it is a schedule; 0 keeps no average, and samples then come from the last weights.
         conditional: Whether the networks also get the second item of the batch, such as a class.
         regularizers: Add terms to the variant's losses, in this order; see `lightning_gans.regularizers`.
     """
@@ -73,7 +73,7 @@ class AdversarialModule(Variant, ABC):
         discriminator_clip: float | None = None,
         n_critic: int = 1,
         micro_batches: int = 1,
-        ema_halflife: float = 10.0,
+        ema_halflife: float | Schedule = 10.0,
         conditional: bool = False,
         regularizers: Sequence[Regularizer] = (),
     ):

@@ -74,6 +74,8 @@ def test_batches_are_read_back(folder):
 def test_the_training_images_may_be_the_reference(folder):
     data = ready(folder, evaluation_split="train")
     assert data.evaluation is data.training and data.reference == "CIFAR-10, 50,000 images"
+    data = ready(folder, evaluation_split="train", mirror=True)
+    assert len(data.evaluation) == 40 and data.reference == "CIFAR-10, 50,000 images, and mirrored"
 
 
 def test_what_is_missing_and_what_is_damaged_is_named(folder):

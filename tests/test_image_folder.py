@@ -1,6 +1,8 @@
 """Any kind of image from any folder, with labels from sub-folders or a CSV file."""
 
+import json
 import struct
+import zipfile
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from PIL import Image
 
 from lightning_gans.datamodules import ImageFolderDataModule
 from lightning_gans.datamodules.batches import TrainingBatches
+from lightning_gans.datamodules.image_files import ImageFiles
 from tests import conftest
 from tests.test_datamodules import Witness
 
@@ -209,6 +212,89 @@ def test_a_missing_file_of_labels_is_refused(three):
         ready(three, labels=str(three.parent / "none.csv"))
 
 
+# As NVlabs' dataset_tool writes them
+
+
+@pytest.fixture(params=["folder", "zip"])
+def written(request, tmp_path):
+    """Writes a folder or zip file of four images in two sub-folders, and what its `dataset.json` holds."""
+
+    def write(text):
+        folder, path = tmp_path / "set", tmp_path / "set.zip"
+        with zipfile.ZipFile(path, "w") as archive:
+            for index, pixels in enumerate(noise(4, 8, 8, 3)):
+                name = f"{index // 2:05}/img{index:08}.png"
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(pixels).save(folder / name, compress_level=0)
+                archive.write(folder / name, name)
+            archive.writestr("__MACOSX/._img.png", b"no image")
+            archive.writestr("dataset.json", text)
+        (folder / "dataset.json").write_text(text)
+        return folder if request.param == "folder" else path
+
+    return write
+
+
+def listed(*labels):
+    names = (f"{index // 2:05}/img{index:08}.png" for index in range(4))
+    return json.dumps({"labels": list(map(list, zip(names, labels, strict=False)))})
+
+
+@pytest.mark.parametrize("cached", [False, True])
+def test_what_the_dataset_tool_wrote_is_read_as_it_is(written, tmp_path, cached):
+    path = written(listed(6, 9, 6, 1))
+    data = ready(path, cache=str(tmp_path / "cache") if cached else None)
+    assert (data.training.image.permute(0, 2, 3, 1).numpy() == noise(4, 8, 8, 3)).all()
+    assert data.training.label.tolist() == [6, 9, 6, 1] and len(data.classes) == 10
+    assert data.training.label.dtype == torch.int64
+
+
+def test_sub_folders_mean_nothing_where_labels_are_null(written):
+    data = ready(written('{"labels": null}'))
+    assert data.training.label.tolist() == [0, 0, 0, 0] and data.classes == []
+
+
+@pytest.mark.parametrize(
+    "text, sentence",
+    [
+        (listed(1, 2, 3), r"1 images of .*set.* are not in .*dataset\.json, first 00001/img00000003\.png: add lines"),
+        (listed(1, 2, 3, 0.5), r"dataset\.json gives 00001/img00000003\.png the label 0\.5: labels must be whole"),
+        (listed(1, 2, 3, [1, 0]), r"the label \[1, 0\]: labels must be whole numbers from 0\."),
+        ("[1, 2]", r'dataset\.json must hold {"labels": \[\["a\.png", 6\], \.\.\.\]}, or null for the list\.'),
+        ("{", r"dataset\.json must hold"),
+    ],
+)
+def test_a_list_of_labels_that_does_not_fit_is_refused(written, text, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        ready(written(text))
+
+
+def test_several_readers_do_not_share_a_place(written):
+    path = written(listed(0, 1, 2, 3))
+    files = ImageFiles(str(path))
+    for one, two in zip(files.sources(), files.sources(), strict=True):  # in turns, each by a handle of its own
+        assert one == two
+
+
+def test_a_damaged_zip_file_is_refused(written, tmp_path):
+    written(listed(0, 1, 2, 3))
+    path = tmp_path / "set.zip"
+    content = bytearray(path.read_bytes())
+    content[100] ^= 255  # within the first image
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"set\.zip is not a readable zip file \(Bad CRC-32.*\): write or fetch it"):
+        ready(path)
+
+
+def test_mirrored_images_come_behind_the_others(written):
+    data = ready(written(listed(6, 9, 6, 1)), mirror=True)
+    image, label = data.training[torch.tensor([0, 3, 4, 7])]
+    assert torch.equal(image[2:], image[:2].flip(3)) and label.tolist() == [6, 1, 6, 1]
+    assert len(data.training) == 8 and data.evaluation is data.training
+    assert "8 images of 10 classes (0: 0; 1: 2;" in data.summary
+    assert data.training.fingerprint != ready(data.folder).training.fingerprint
+
+
 # Evaluation images of their own
 
 
@@ -247,7 +333,7 @@ def test_both_folders_may_have_files_of_labels(pair):
 
 
 def test_a_missing_evaluation_folder_is_refused(pair):
-    with pytest.raises(FileNotFoundError, match="`evaluation_folder` must be an existing folder of images, got none"):
+    with pytest.raises(FileNotFoundError, match="`evaluation_folder` must be an existing folder or zip file of images, got"):
         ready(pair[0], evaluation_folder="none")
 
 

@@ -7,6 +7,7 @@ from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor
 
 from lightning_gans.mechanics.players import Batch, check_clip
+from lightning_gans.mechanics.schedules import at
 
 REQUIREMENTS = {
     "convert": "makes images of other images",
@@ -35,7 +36,7 @@ def check_arguments(module: Any, regularizers: Iterable[Any]) -> None:
     for name, value in (("n_critic", module.n_critic), ("micro_batches", module.micro_batches)):
         if value < 1:
             raise ValueError(f"`{name}` must be at least 1, got {value}.")
-    if module.ema_halflife < 0:
+    if at(module.ema_halflife, 0) < 0:
         raise ValueError(
             f"`ema_halflife` must be 0 (no average) or more thousands of images, got {module.ema_halflife}."
         )

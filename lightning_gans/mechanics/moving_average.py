@@ -7,6 +7,8 @@ import torch
 from torch import nn
 from torch.nn.utils.parametrizations import _SpectralNorm
 
+from lightning_gans.mechanics.schedules import Schedule
+
 RAMPUP = 0.05  # The half-life is at most this share of the images so far, as in StyleGAN2-ADA's code.
 
 
@@ -18,18 +20,22 @@ def copied(generator: nn.Module) -> nn.Module:
 
 
 @torch.no_grad()
-def update(average: nn.Module, latest: nn.Module, images: int, halflife: float, images_seen: int) -> None:
+def update(average: nn.Module, latest: nn.Module, images: int, halflife: float | Schedule, images_seen: int) -> None:
     """Moves the average towards the latest parameters and running statistics; what cannot be averaged is copied.
 
     Args:
         average: Module that is moved.
         latest: Module that it is moved to.
         images: Images since the last update.
-        halflife: In thousands of images.
+        halflife: In thousands of images; a schedule is taken as it is, a number at most as `RAMPUP` says.
         images_seen: Images so far.
     """
     take_new_buffers(average, latest)
-    decay = 0.5 ** (images / min(1000 * halflife, RAMPUP * images_seen))
+    if isinstance(halflife, Schedule):
+        within = max(1000 * halflife(images_seen), 1e-8)  # 0 keeps nothing
+    else:
+        within = min(1000 * halflife, RAMPUP * images_seen)
+    decay = 0.5 ** (images / within)
     averages = itertools.chain(average.parameters(), average.buffers())
     pairs = list(zip(averages, itertools.chain(latest.parameters(), latest.buffers()), strict=True))
     # A mean of singular vectors is none, and would leave weights larger than their norm says.
