@@ -64,10 +64,11 @@ class StyleGAN2(Styled, AdversarialModule):
         self.descend("discriminator", batch)
 
     def discriminator_loss(self, batch: Batch) -> Terms:
-        real = self.real(batch).detach().requires_grad_()
+        penalized = self.due(self.penalty_every)
+        real = self.real(batch).detach().requires_grad_(penalized)
         logits, fake_logits = self.discriminate(real, batch), self.discriminate(self.fake(batch), batch)
         terms = {"adversarial": self.objective.discriminator(logits, fake_logits)}
-        if self.due(self.penalty_every):
+        if penalized:
             terms["penalty"] = self.penalty_every * self.now(self.gamma) * zero_centered_penalty(logits, real)
         return terms
 

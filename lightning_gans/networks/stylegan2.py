@@ -179,6 +179,7 @@ class StyleGAN2Generator(StyleBased):
     ):
         synthesis = StyleGAN2Synthesis(style_dim, channels, size, width, base)
         super().__init__(Mapping(latent_dim, style_dim, depth, num_classes), synthesis, mixing)
+        self.to(memory_format=torch.channels_last)  # 0.6 to 0.85 of the time of a step, benchmarks/speed/style_step.py
 
 
 class HalvingBlock(nn.Module):
@@ -241,6 +242,7 @@ class StyleGAN2Discriminator(nn.Module):
             EqualizedLinear(last, last if num_classes else 1, gain=1.0),
         )
         self.mapping = Mapping(0, last, 8, num_classes) if num_classes else None
+        self.to(memory_format=torch.channels_last)
 
     def forward(self, image: Images, label: Labels | None = None) -> Float[Tensor, " b"]:
         check_images(image, self.channels, self.size)

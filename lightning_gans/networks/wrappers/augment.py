@@ -30,7 +30,8 @@ class Augment(Timed, nn.Module):
         discriminator: Called with an image and its condition.
         p: Probability of each transform at first; `AdaptiveAugmentation` moves it, and a schedule moves it by itself.
         kinds: `blit` (mirror images, quarter turns, whole pixels), `geometry` (scales, turns, shifts), `color`,
-            `filter` (4 frequency bands), `noise` and `cutout`; the authors choose the first three.
+            `filter` (4 frequency bands), `noise` and `cutout`; the authors choose the first three. With a number for
+            each kind its probability is that share of p.
     """
 
     same_on_all_processes = True  # p
@@ -42,12 +43,13 @@ class Augment(Timed, nn.Module):
         self,
         discriminator: nn.Module,
         p: float | Schedule = 0.0,
-        kinds: Sequence[str] = ("blit", "geometry", "color"),
+        kinds: Sequence[str] | dict[str, float] = ("blit", "geometry", "color"),
     ):
         super().__init__()
         if not kinds or any(kind not in KINDS for kind in kinds):
             raise ValueError(f"`kinds` must name some of {', '.join(KINDS)}, got {list(kinds)}.")
-        self.discriminator, self.kinds = discriminator, list(kinds)
+        self.discriminator = discriminator
+        self.kinds = kinds if isinstance(kinds, dict) else dict.fromkeys(kinds, 1.0)
         self.schedule = p if isinstance(p, Schedule) else None
         self.register_buffer("p", torch.tensor(float(at(p, 0))))
         self.register_buffer("next_p", self.p.clone())
@@ -65,23 +67,24 @@ class Augment(Timed, nn.Module):
         return self.discriminator(image, *condition)
 
 
-def augmented(image: Images, p: Float[Tensor, ""], kinds: Sequence[str] = KINDS) -> Images:
-    """Returns images, each with each transform of these kinds with probability p."""
-    draw = Draws(image, p)
-    if "blit" in kinds or "geometry" in kinds:
-        place = draw.identity(3)
-        if "blit" in kinds:
-            place = blit(draw, place)
-        if "geometry" in kinds:
-            place = geometry(draw, place)
+def augmented(image: Images, p: Float[Tensor, ""], kinds: dict[str, float]) -> Images:
+    """Returns images, each with each transform of these kinds with probability p times the kind's share."""
+    draws = {kind: Draws(image, share * p) for kind, share in kinds.items()}
+    if "blit" in draws or "geometry" in draws:
+        place = Draws(image, p).identity(3)
+        if "blit" in draws:
+            place = blit(draws["blit"], place)
+        if "geometry" in draws:
+            place = geometry(draws["geometry"], place)
         image = placed(image, place)
-    if "color" in kinds:
-        image = colored(draw, image)
-    if "filter" in kinds:
-        image = filtered(draw, image)
-    if "noise" in kinds:
+    if "color" in draws:
+        image = colored(draws["color"], image)
+    if "filter" in draws:
+        image = filtered(draws["filter"], image)
+    if "noise" in draws:
+        draw = draws["noise"]
         image = image + draw.normal(*image.shape[1:]) * draw.coin(draw.normal().abs() * 0.1)[:, None, None, None]
-    return cut_out(draw, image) if "cutout" in kinds else image
+    return cut_out(draws["cutout"], image) if "cutout" in draws else image
 
 
 class Draws:
