@@ -24,7 +24,6 @@ from lightning_gans.networks.wrappers.augment import (
 from lightning_gans.regularizers import AdaptiveAugmentation
 from tests.conftest import Judge, Line, tiny
 
-
 ALL = dict.fromkeys(KINDS, 1.0)
 
 

@@ -479,7 +479,7 @@ def test_images_beside_classes_are_refused(tmp_path):
 
 
 def test_a_missing_folder_is_refused(tmp_path):
-    with pytest.raises(FileNotFoundError, match="`folder` must be an existing folder or zip file of images, got .*nowhere"):
+    with pytest.raises(FileNotFoundError, match="`folder` must be an existing folder or zip file of images, got .*now"):
         ImageFolderDataModule(str(tmp_path / "nowhere"))
 
 

@@ -333,7 +333,7 @@ def test_both_folders_may_have_files_of_labels(pair):
 
 
 def test_a_missing_evaluation_folder_is_refused(pair):
-    with pytest.raises(FileNotFoundError, match="`evaluation_folder` must be an existing folder or zip file of images, got"):
+    with pytest.raises(FileNotFoundError, match="`evaluation_folder` must be an existing folder or zip file of images"):
         ready(pair[0], evaluation_folder="none")
 
 

@@ -74,7 +74,9 @@ def module_of(size: int, width: int, base: int, channels: int = 3) -> Any:
     """Makes a StyleGAN2 without path lengths, outside of a trainer."""
     shape: Any = {"channels": channels, "size": size, "width": width, "base": base}
     generator = StyleGAN2Generator(latent_dim=64, style_dim=64, depth=2, **shape)
-    module: Any = StyleGAN2(generator=generator, discriminator=Augment(StyleGAN2Discriminator(**shape)), path_weight=0.0)
+    module: Any = StyleGAN2(
+        generator=generator, discriminator=Augment(StyleGAN2Discriminator(**shape)), path_weight=0.0
+    )
     module.due = lambda every: False
     return module
 
@@ -153,7 +155,7 @@ def check_alike(module: Any, batch: Tensor) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=21, help="pairs of blocks of each comparison")
+    parser.add_argument("--rounds", type=int, default=11, help="pairs of blocks of each comparison")
     parser.add_argument("--only", help="compare only what has this in its name")
     options = parser.parse_args()
     torch.set_num_threads(1)
