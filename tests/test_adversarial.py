@@ -17,6 +17,7 @@ from torch import nn
 from lightning_gans import GAN, WGANGP
 from lightning_gans.callbacks import NewestCheckpoint
 from lightning_gans.mechanics.randomness import mix
+from lightning_gans.mechanics.schedules import Linear
 from lightning_gans.networks import SpectrallyNormalized
 from lightning_gans.objectives import LeastSquares
 from tests.conftest import Judge, Line, largest_difference, loader, make_comparable, tiny, trainer
@@ -138,16 +139,18 @@ def test_each_schedule_steps_with_its_player(fit):
     assert metrics["discriminator_lr"].item() == pytest.approx(2e-4)
 
 
-def test_the_average_has_its_half_life_in_images(fit):
-    module = tiny(ema_halflife=0.016)  # 16 images, 2 batches; the ramp of 5 % of the images so far is below it
+@pytest.mark.parametrize("halflife", [0.016, Linear(0.0, 0.016, kimg=0.1)])
+def test_the_average_has_its_half_life_in_images(fit, halflife):
+    module = tiny(ema_halflife=halflife)  # 16 images, 2 batches; a number is at most 5 % of the images so far
 
     class Watch(Callback):
         def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
             self.before = weights(pl_module.generator_ema)
 
         def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
-            halflife = min(16, 0.05 * pl_module.images_seen)
-            decay = 0.5 ** (8 / halflife)
+            seen = pl_module.images_seen
+            images = 1000 * halflife(seen) if isinstance(halflife, Linear) else min(16, 0.05 * seen)
+            decay = 0.5 ** (8 / images)
             for name, latest in pl_module.generator.state_dict().items():
                 expected = decay * self.before[name] + (1 - decay) * latest
                 torch.testing.assert_close(pl_module.generator_ema.state_dict()[name], expected)
