@@ -1,5 +1,6 @@
 """Properties of every shipped recipe."""
 
+import math
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from PIL import Image
 import lightning_gans
 from benchmarks.recipes import module_of
 from lightning_gans.__main__ import main
+from lightning_gans.mechanics.schedules import Growth, Steps
 from tests.conftest import ALL_RECIPES, CONFIGS, LARGE_RECIPES, RECIPES, OnePlayer, largest_difference, parsed, reduced
 
 
@@ -129,6 +131,16 @@ def test_a_recipe_at_the_scale_of_its_paper_has_the_networks_of_its_authors(name
         module = module_of(name)
     parts = (module.generator, module.discriminator)
     assert tuple(sum(p.numel() for p in part.parameters()) for part in parts) == PARAMETERS[name]
+
+
+@pytest.mark.parametrize("name", ["progan_celebahq", "stylegan_ffhq"])
+def test_rates_follow_the_sizes_of_a_growing_network(name):
+    model = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text())["model"]["init_args"]
+    growth = Growth(**model["generator"]["init_args"]["level"]["init_args"])
+    rate = Steps(**model["generator_scheduler"]["init_args"]["rate"]["init_args"])
+    for images in range(1, 12_000_000, 300_000):
+        size = min(4 * 2 ** math.ceil(growth(images)), 1024)
+        assert rate(images) == {128: 1.5e-3, 256: 2e-3, 512: 3e-3, 1024: 3e-3}.get(size, 1e-3), size
 
 
 # Recipes with the variant and the networks of another one.
