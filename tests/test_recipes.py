@@ -137,10 +137,10 @@ def test_a_recipe_at_the_scale_of_its_paper_has_the_networks_of_its_authors(name
 def test_rates_follow_the_sizes_of_a_growing_network(name):
     model = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text())["model"]["init_args"]
     growth = Growth(**model["generator"]["init_args"]["level"]["init_args"])
-    rate = Steps(**model["generator_scheduler"]["init_args"]["rate"]["init_args"])
+    factor = Steps(**model["generator_scheduler"]["init_args"]["factor"]["init_args"])
     for images in range(1, 12_000_000, 300_000):
         size = min(4 * 2 ** math.ceil(growth(images)), 1024)
-        assert rate(images) == {128: 1.5e-3, 256: 2e-3, 512: 3e-3, 1024: 3e-3}.get(size, 1e-3), size
+        assert factor(images) == {128: 1.5, 256: 2.0, 512: 3.0, 1024: 3.0}.get(size, 1.0), size
 
 
 # Recipes with the variant and the networks of another one.
