@@ -25,8 +25,8 @@ from lightning_gans.metrics.features import as_8_bit
 OPTIONS = (
     "--data=EmojiStylesDataModule --data.size=32 --data.batch_size=4 --model.identity_weight=5 "
     "--model.generator_xy.channels=3 --model.generator_yx.source_channels=3 --model.discriminator_y.channels=3 "
-    "--trainer.max_steps=1200 --model.generator_scheduler.factor.kimg=4.8 --model.generator_scheduler.factor.after=4.8 "
-    "--model.discriminator_scheduler.factor.kimg=4.8 --model.discriminator_scheduler.factor.after=4.8 "
+    "--trainer.max_steps=1200 --model.generator_scheduler.factor.kimg=2.4 --model.generator_scheduler.factor.after=2.4 "
+    "--model.discriminator_scheduler.factor.kimg=2.4 --model.discriminator_scheduler.factor.after=2.4 "
     "--trainer.callbacks=NewestCheckpoint --trainer.limit_val_batches=0 --trainer.logger.name=cyclegan_emoji_styles"
 )
 
