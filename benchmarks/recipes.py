@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 from jsonargparse import ArgumentParser
-from lightning import LightningModule
+from lightning import LightningDataModule, LightningModule
 
 import lightning_gans.networks  # noqa: F401  a recipe names its networks without their path
 from lightning_gans import AdversarialModule
@@ -22,6 +22,14 @@ def module_of(name: str) -> AdversarialModule:
     parser.add_subclass_arguments(LightningModule, "model")
     model = yaml.safe_load(Path(recipe(name)).read_text())["model"]
     return parser.instantiate_classes(parser.parse_object({"model": model})).model
+
+
+def data_of(name: str) -> Any:
+    """Builds the data module of a recipe."""
+    parser = ArgumentParser()
+    parser.add_subclass_arguments(LightningDataModule, "data")
+    data = yaml.safe_load(Path(recipe(name)).read_text())["data"]
+    return parser.instantiate_classes(parser.parse_object({"data": data})).data
 
 
 def train(name: str, *options: str) -> GANCLI:

@@ -4,6 +4,7 @@ from lightning_gans.datamodules.data_module import TensorDataModule
 from lightning_gans.datamodules.degraded import DegradedDataModule
 from lightning_gans.datamodules.edited_digits import EditedDigitsDataModule
 from lightning_gans.datamodules.emoji_styles import EmojiStylesDataModule
+from lightning_gans.datamodules.faces import FacesDataModule
 from lightning_gans.datamodules.gaussian_mixture import GaussianMixtureDataModule
 from lightning_gans.datamodules.house_numbers import HouseNumbersDataModule
 from lightning_gans.datamodules.image_folder import ImageFolderDataModule
@@ -31,6 +32,7 @@ __all__ = [
     "DegradedDataModule",
     "EditedDigitsDataModule",
     "EmojiStylesDataModule",
+    "FacesDataModule",
     "GaussianMixtureDataModule",
     "HouseNumbersDataModule",
     "ImageFolderDataModule",

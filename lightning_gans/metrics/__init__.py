@@ -1,6 +1,7 @@
 """Scores of generators, as functions of features and as a metric of torchmetrics."""
 
 from lightning_gans.metrics.digits import DigitClassifier as DigitClassifier
+from lightning_gans.metrics.faces import FaceParser as FaceParser
 from lightning_gans.metrics.feature_scores import FeatureScores as FeatureScores
 from lightning_gans.metrics.features import Inception as Inception
 from lightning_gans.metrics.frechet import frechet_distance as frechet_distance

@@ -4,6 +4,7 @@ from lightning_gans.models.bigan import BiGAN as BiGAN
 from lightning_gans.models.catgan import CatGAN as CatGAN
 from lightning_gans.models.cut import CUT as CUT
 from lightning_gans.models.cyclegan import CycleGAN as CycleGAN
+from lightning_gans.models.face_completion import FaceCompletion as FaceCompletion
 from lightning_gans.models.gan import GAN as GAN
 from lightning_gans.models.infogan import InfoGAN as InfoGAN
 from lightning_gans.models.lapgan import LAPGAN as LAPGAN
