@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Float32, Shaped, UInt8
+from jaxtyping import Bool, Float, Float32, Shaped, UInt8
 
 ROWS, COLUMNS = 160, 640  # directions: elevation from 90 to -90 degrees, azimuth from -180 to 180
 ELEVATION, AZIMUTH = np.meshgrid(  # of one side; the other is its mirror image
@@ -29,7 +29,12 @@ PARTS = ("background", "skin", "hair", "brows", "eyes", "nose", "lips")
 Map = Float32[np.ndarray, "rows half"]
 """A number for each direction of one side of a head."""
 
+Flags = Bool[np.ndarray, "rows half"]
+
 Number = float | int
+
+Vary = Callable[..., float]
+"""Varies a mean by a share of it."""
 
 
 class Head(NamedTuple):
@@ -66,21 +71,55 @@ def inside(distance: Map, edge: Number = 0.12) -> Map:
     return step(1 - distance, edge)
 
 
-def varied(random: np.random.Generator) -> Callable[..., float]:
+def varied(random: np.random.Generator) -> Vary:
     """Returns a function that varies a mean by a share of it."""
     return lambda mean, share=0.15: mean * (1 + share * float(np.clip(random.standard_normal(), -2, 2)))
+
+
+class Features(NamedTuple):
+    """Places and sizes of a face; degrees are seen from the middle of the head."""
+
+    gap: float
+    """Of the eyes from the middle, in degrees."""
+    eye: float
+    """Size of the eyes."""
+    tip: float
+    """Of the nose, in degrees."""
+    mouth: float
+    """In degrees."""
+    lip: float
+    """Thickness of the lips."""
+    half: float
+    """Half of the mouth, in degrees."""
+    style: int
+    """The hair: 0 for none, 1 for short, 2 for long."""
 
 
 def head(random: np.random.Generator) -> Head:
     """Draws a random head."""
     vary = varied(random)
-    # Degrees are seen from the middle of the head.
-    gap, eye, tip, mouth = vary(20, 0.05), vary(1, 0.1), vary(-20, 0.07), vary(-34.5, 0.03)
-    lip, half = vary(1, 0.25), vary(13, 0.1)
-    style = random.choice(3, p=[0.15, 0.55, 0.3])  # the hair: none, short, long
-    radius = skull(vary)
+    places = vary(20, 0.05), vary(1, 0.1), vary(-20, 0.07), vary(-34.5, 0.03), vary(1, 0.25), vary(13, 0.1)
+    features = Features(*places, int(random.choice(3, p=[0.15, 0.55, 0.3])))
+    radius, nose = shaped(vary, features)
+    line, hair = haired(random, vary, features.style)
+    radius += (0.05, 0.055, 0.085)[features.style] * hair * np.clip(radius, 0, 1.2)
+    color, part = painted(random, vary, features, nose, line, hair)
+    surface = np.concatenate([normals(radius), color], 2)
+    mirrored = surface[:, ::-1] * np.array((-1, 1, 1, 1, 1, 1), np.float32)
+    light = np.array([random.uniform(-0.5, 0.5), random.uniform(0.25, 0.6), 1.0])
+    return Head(
+        np.concatenate([radius, radius[:, ::-1]], 1),
+        np.concatenate([surface, mirrored], 1),
+        np.concatenate([part, part[:, ::-1]], 1),
+        light / np.linalg.norm(light),
+        random.uniform(0.0, 0.5) * random.uniform(0.6, 1.0, 3),
+    )
 
-    # The face.
+
+def shaped(vary: Vary, features: Features) -> tuple[Map, Flags]:
+    """Returns the radius without hair, and where the nose is."""
+    gap, eye, tip, mouth, lip, half, style = features
+    radius = skull(vary)
     radius += vary(0.035, 0.4) * spot(gap - 2, 11, 11, 4) - vary(0.085, 0.2) * spot(gap - 2, 3, 9, 6)
     radius += 0.05 * spot(gap, 2.5, 6.5 * eye, 4.2 * eye)
     length = np.clip((7 - ELEVATION) / (7 - tip), 0, 1)
@@ -98,19 +137,24 @@ def head(random: np.random.Generator) -> Head:
     if style < 2:  # ears
         radius += vary(0.13, 0.25) * spot(96, -4, 5.5, 10, 0.3) * (1 - 0.45 * spot(93, -4, 2.5, 5))
     radius = np.maximum(radius, np.where(SINE < 0, neck(vary, style == 2), 0))
+    return radius.astype(np.float32), (along * across > 0.45) | (wings > 0.5)
 
-    # The hair: down to a line that falls from the forehead to the sides and the back.
+
+def haired(random: np.random.Generator, vary: Vary, style: int) -> tuple[Float32[np.ndarray, " half"], Map]:
+    """Returns the line down to which there is hair, from the forehead to the sides and the back, and where hair is."""
     front, back = vary(37, 0.1), (-30, -30, -75)[style]
-    line = np.interp(
-        SIDE[0],
-        [0, 34, 58, 74, 80, 112, 180],
-        [front, front - 2, front - 14, 8, -12 if style == 1 else back, -16 if style == 1 else back, back],
-    ).astype(np.float32)
+    above_ear = (-12, -16) if style == 1 else (back, back)
+    azimuth = [0, 34, 58, 74, 80, 112, 180]
+    line = np.interp(SIDE[0], azimuth, [front, front - 2, front - 14, 8, *above_ear, back]).astype(np.float32)
     wave = 1.5 * np.sin(np.radians(AZIMUTH) * int(random.integers(5, 12)) + random.uniform(0, 6)) * (SIDE < 70)
-    hair = step(ELEVATION - line + wave, 1.6) * (style > 0)
-    radius += (0.05, 0.055, 0.085)[style] * hair * np.clip(radius, 0, 1.2)
+    return line, step(ELEVATION - line + wave, 1.6) * (style > 0)
 
-    # The colors and the parts, each over those before it.
+
+def painted(
+    random: np.random.Generator, vary: Vary, features: Features, nose: Flags, line: np.ndarray, hair: Map
+) -> tuple[Float32[np.ndarray, "rows half 3"], UInt8[np.ndarray, "rows half"]]:
+    """Returns colors and parts; each is painted over those before it."""
+    gap, eye, tip, mouth, lip, half, style = features
     tan = random.integers(len(SKIN))
     dark = tan >= 3
     skin = np.clip(SKIN[tan] * vary(1, 0.05), 0, 1)
@@ -118,6 +162,7 @@ def head(random: np.random.Generator) -> Head:
     tone, red = tone * vary(1, 0.1), skin * (0.92, 0.62, 0.6)
     color = np.tile(np.float32(skin), (ROWS, COLUMNS // 2, 1))
     part = np.full(color.shape[:2], PARTS.index("skin"), np.uint8)
+    part[nose] = PARTS.index("nose")
 
     def paint(mask: Map, tint: np.ndarray, name: str | None = None) -> None:
         seen = mask > 0.002
@@ -125,7 +170,6 @@ def head(random: np.random.Generator) -> Head:
         if name is not None:
             part[mask > 0.4] = PARTS.index(name)
 
-    part[(along * across > 0.45) | (wings > 0.5)] = PARTS.index("nose")
     paint(0.3 * spot(34, -13, 12, 9), red)
     thick = either(ELEVATION > mouth, 3.2, 4.0) * lip * np.clip(1 - (SIDE / (half + 1.5)) ** 2, 0.02, 1)
     lips = inside(np.abs(ELEVATION - mouth) / thick)
@@ -152,21 +196,10 @@ def head(random: np.random.Generator) -> Head:
     color *= 1 + 0.1 * (hair * strands)[:, :, None]
     if style == 0:
         paint(0.25 * step(ELEVATION - line, 3), tone)
-
-    radius, color = radius.astype(np.float32), np.clip(color, 0, 1)
-    surface = np.concatenate([normals(radius), color], 2)
-    mirrored = surface[:, ::-1] * np.array((-1, 1, 1, 1, 1, 1), np.float32)
-    light = np.array([random.uniform(-0.5, 0.5), random.uniform(0.25, 0.6), 1.0])
-    return Head(
-        np.concatenate([radius, radius[:, ::-1]], 1),
-        np.concatenate([surface, mirrored], 1),
-        np.concatenate([part, part[:, ::-1]], 1),
-        light / np.linalg.norm(light),
-        random.uniform(0.0, 0.5) * random.uniform(0.6, 1.0, 3),
-    )
+    return np.clip(color, 0, 1), part
 
 
-def skull(vary: Callable[..., float]) -> Map:
+def skull(vary: Vary) -> Map:
     """Returns an ellipsoid that is narrower at the jaw and longer behind."""
     wide = vary(0.76, 0.05) * (1 - vary(0.2, 0.35) * step(-ELEVATION - 22, 9))
     deep = either(TOWARDS[..., 2] > 0, vary(0.84, 0.04), vary(0.98, 0.05))
@@ -175,7 +208,7 @@ def skull(vary: Callable[..., float]) -> Map:
     return (scaled**2.25).sum(2) ** (-1 / 2.25)
 
 
-def neck(vary: Callable[..., float], hair: bool) -> Map:
+def neck(vary: Vary, hair: bool) -> Map:
     """Returns a cylinder behind the middle, with or without hair around it."""
     behind = 0.16
     slope = behind * np.cos(np.radians(AZIMUTH))

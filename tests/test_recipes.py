@@ -70,6 +70,8 @@ def write_images(folder: Path, names: list[str], size: tuple[int, int]) -> None:
 def with_files(recipe: dict, folder: Path) -> dict:
     """Returns the data of a recipe with files of their form in the folder, or any images where it is another one."""
     kind, data = recipe["data"]["class_path"], recipe["data"]["init_args"]
+    if "data" in data:  # the images of another module
+        return {"class_path": kind, "init_args": data | {"data": with_files(data, folder)}}
     size = data.get("size", 32)
     if kind == "PhotosDataModule" and "folder" not in data:
         write_images(folder, ["style.jpg"], (40, 30))

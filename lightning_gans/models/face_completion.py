@@ -78,8 +78,13 @@ class FaceCompletion(Translation):
         weights = {"local": self.now(self.local_weight), "global": self.now(self.global_weight)}
         return {name: weight for name, weight in weights.items() if weight}
 
-    def complete(self, image: Image, mask: Mask) -> tuple[Image, Image]:
+    def complete(self, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Returns images with what was drawn in their holes, and all that was drawn."""
+        if mask.shape != (len(image), 1, *image.shape[2:]):
+            raise ValueError(
+                f"A mask must be (b, 1, h, w) for images (b, c, h, w), got {tuple(mask.shape)} for "
+                f"{tuple(image.shape)}: give data whose `degradation` is mask."
+            )
         hole = mask > 0
         drawn = self.generator(torch.where(hole, self.uniform(*image.shape), image))
         return torch.where(hole, drawn, image), drawn
@@ -87,7 +92,7 @@ class FaceCompletion(Translation):
     def translate(self, batch: Batch) -> tuple[Tensor, ...]:
         return self.complete(*batch[:2])
 
-    def convert(self, image: Image, mask: Mask) -> Image:
+    def convert(self, image: Tensor, mask: Tensor) -> Tensor:
         """Returns images whose holes, where `mask` is 1, are filled."""
         return self.complete(image, mask)[0]
 
