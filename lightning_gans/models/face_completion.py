@@ -28,12 +28,12 @@ class FaceCompletion(Translation):
         L = L_r + lambda_1 L_a1 + lambda_2 L_a2 + lambda_3 L_p
 
     As in the authors' code (https://github.com/Yijunmaverick/GenerativeFaceCompletion), L_r is the distance |t - G| of
-    the whole drawn image, and the discriminators' losses are halved. There, L_r and L_p are sums over the 3 x 128 x 128
-    values or the pixels of an image, and lambda is 300, 300 and 0.05; here they are means, so that lambda is
-    300 / 49152 = 0.0061 twice, and 0.05 * 16384 / 49152 = 0.0167. For other sizes, the first two are 100 over the
-    number of pixels. In the paper training has three phases, with the reconstruction alone, then with the local
-    discriminator, then with the global one and the parser: give `Steps` that begin with 0. Batches are
-    `(target, mask)`.
+    the whole drawn image, and the discriminators' losses are halved; the paper, not checked, has squares in L_r. In the
+    code L_r and L_p are sums over the 3 x 128 x 128 values or the pixels of an image, and lambda is 300, 300 and 0.05;
+    here they are means, so that lambda is 300 / 49152 = 0.0061 twice, and 0.05 * 16384 / 49152 = 0.0167. For other
+    sizes, the first two are 100 over the number of pixels. In the paper training has three phases, with the
+    reconstruction alone, then with the local discriminator, then with the global one and the parser: give `Steps` that
+    begin with 0. Batches are `(target, mask)`.
 
     Args:
         generator: Draws an image from an image with noise in its hole.
