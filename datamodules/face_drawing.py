@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Shaped, UInt8
 
-ROWS, COLUMNS = 160, 640  # directions: elevation from 90 to -90 degrees, azimuth from -180 to 180
+ROWS, COLUMNS = 160, 400  # directions: elevation from 90 to -90 degrees, azimuth from -180 to 180
 ELEVATION, AZIMUTH = np.meshgrid(  # of one side; the other is its mirror image
     np.float32(90 - (np.arange(ROWS) + 0.5) * 180 / ROWS),
     np.float32((np.arange(COLUMNS // 2) + 0.5) * 360 / COLUMNS - 180),

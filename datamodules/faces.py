@@ -48,7 +48,7 @@ class FacesDataModule(TensorDataModule):
     and lips. Heads, hair, colors, light and background vary, heads are turned to the side, and there is a little noise.
     The set stands in for photographs of faces where these cannot be had: scores on it are not scores on CelebA. Each
     face is a function of `data_seed` and its number, and no face is evaluated on that was trained on. They are drawn
-    once, about 25 in a second, and then lie in a file that every process and every later run maps into its memory.
+    once, about 50 in a second, and then lie in a file that every process and every later run maps into its memory.
 
     Args:
         num_images: Faces to train on.
