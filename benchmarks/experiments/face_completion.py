@@ -100,7 +100,8 @@ def main() -> None:
     distance = None if args.lpips is None else LPIPS(args.lpips, "alex")
     images = {form: drawn(module, target, mask) for form, module in modules.items()}
     values: dict[str, Any] = {form: scores(fake, target, mask, part, distance) for form, fake in images.items()}
-    values["truth"] = scores(target, target, mask, part, None)
+    true = scores(target, target, mask, part, None)
+    values["truth"] = {name: true[name] for name in ("parts", "parts_by_name")}
     gray = torch.where(mask > 0, 0, target)
     rows = torch.stack([target, gray, *images.values()], 1)[:: len(target) // SHOWN][:SHOWN]
     save_grid(rows.flatten(0, 1), rows.shape[1], args.pictures / f"{RECIPE}.png")
