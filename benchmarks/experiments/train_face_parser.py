@@ -42,7 +42,7 @@ def score(network: FaceParser, data: FacesDataModule) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--output", type=Path, default=WEIGHTS)
     args = parser.parse_args()
 
