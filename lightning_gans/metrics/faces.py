@@ -18,7 +18,7 @@ class FaceParser(nn.Module):
     """Finds the part of the face that each pixel shows, for faces as those of `FacesDataModule` at 64 pixels.
 
     Convolutions at three sizes, of which the finer ones get what the coarser ones found; height and width of images are
-    multiples of 4. `python -m benchmarks.experiments.train_face_parser` made the shipped weights. For photographs of
+    multiples of 4. `python -m benchmarks.experiments.train_face_parser` makes the shipped weights. For photographs of
     faces, any network that returns logits (b, classes, h, w) for images in [-1, 1] takes its place.
 
     Args:
