@@ -173,9 +173,7 @@ def test_a_folder_is_completed_where_the_masks_of_another_are_white(tmp_path):
 
 def test_data_without_masks_are_refused():
     target, _ = batch()
-    with pytest.raises(
-        ValueError, match=r"A mask must be .* got \(4, 3, 16, 16\) .* `degradation` is mask"
-    ):
+    with pytest.raises(ValueError, match=r"A mask must be .* got \(4, 3, 16, 16\) .* `degradation` is mask"):
         completion().fake((target, target))
 
 
