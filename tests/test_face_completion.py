@@ -16,6 +16,7 @@ from lightning_gans.datamodules.degradations import mask
 from lightning_gans.datamodules.face_drawing import PARTS, Camera, head
 from lightning_gans.datamodules.faces import intersection_over_union
 from lightning_gans.mechanics.schedules import Steps
+from lightning_gans.metrics import FaceParser
 from lightning_gans.models.face_completion import around
 from lightning_gans.networks import CompletionDiscriminator, CompletionGenerator
 from tests.conftest import trainer
@@ -205,6 +206,13 @@ def test_a_head_turns_to_the_viewers_right_and_back_again():
     assert noses[0] < noses[1] - 2 < noses[2] - 4
     assert np.array_equal(camera(someone, 0.4)[0], camera(someone, 0.4 + 2 * np.pi)[0])
     assert not (camera(someone, np.pi)[1] == PARTS.index("nose")).any()
+
+
+def test_the_shipped_parser_finds_the_parts_of_faces():
+    image, part = faces(size=64, num_images=1, num_evaluation_images=6).evaluation[torch.arange(6)]
+    with torch.no_grad():
+        found = intersection_over_union(FaceParser()(image).argmax(1), part)
+    assert found.min() > 0.4 and found.mean() > 0.7
 
 
 def test_intersection_over_union_counts_pixels():
