@@ -36,6 +36,8 @@ RUNS = {
     "pix2pix_gan": "--model.pixel_weight=0",
     "pix2pix_no_skips": "--model.generator.skips=false",
     "pix2pix_patch1": "--model.discriminator.receptive_field=1",
+    "pix2pix_patch16": "--model.discriminator.receptive_field=16",
+    "pix2pix_patch70": "--model.discriminator.receptive_field=70",
 }
 SHOWN = ("pix2pix_l1", "pix2pix_gan", RECIPE)
 
