@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from torch import Tensor
-
 from lightning_gans.adversarial import AdversarialModule, Batch
 from lightning_gans.networks.progan import Growing
 
@@ -11,7 +9,7 @@ from lightning_gans.networks.progan import Growing
 class GrowingModule(AdversarialModule):
     """Trains networks that grow with the images seen (Karras et al., 2018, https://arxiv.org/abs/1710.10196).
 
-    Real images are shown with the detail that the generator has by now. When a fade begins or ends, the optimizers
+    Players see real images with the detail that the generator has by now. When a fade begins or ends, the optimizers
     forget what they averaged, as in the authors' code. Both follow from the count of images, and so does a resumed run.
 
     Args:
@@ -28,7 +26,4 @@ class GrowingModule(AdversarialModule):
             for player in self.players():
                 optimizer: Any = self.optimizer_of(player)
                 optimizer.optimizer.state.clear()
-        super().play(batch)
-
-    def real(self, batch: Batch) -> Tensor:
-        return self.generator.seen(batch[0])
+        super().play([self.generator.seen(batch[0]), *batch[1:]])

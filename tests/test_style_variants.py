@@ -188,11 +188,20 @@ def test_a_run_resumes_exactly_within_a_fade(tmp_path, make):
     assert loaded.discriminator.stage() == (1, 0.5)
 
 
-def test_real_images_have_the_detail_of_the_generator():
-    module, real = progan(0.0), torch.randn(4, 1, 8, 8)
-    seen = module.real([real])
-    assert len(seen[0].unique()) == 16
-    torch.testing.assert_close(seen[:, :, :2, :2].mean((2, 3)), real[:, :, :2, :2].mean((2, 3)))
+def test_players_see_real_images_with_the_detail_of_the_generator_and_scores_see_them_whole(fit):
+    module, seen = progan(0.0), []
+    loss = module.discriminator_loss
+
+    def noting(batch):
+        seen.append(batch[0])
+        return loss(batch)
+
+    module.discriminator_loss = noting
+    fit(module, steps=1)
+    real = next(iter(loader()))[0]
+    assert len(seen[0][0].unique()) == 16
+    torch.testing.assert_close(seen[0][:, :, :2, :2].mean((2, 3)), real[:, :, :2, :2].mean((2, 3)))
+    assert module.real([real]) is real
 
 
 def test_networks_that_grow_apart_are_refused(fit):
