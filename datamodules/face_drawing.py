@@ -80,13 +80,13 @@ class Features(NamedTuple):
     """Places and sizes of a face; degrees are seen from the middle of the head."""
 
     gap: float
-    """Of the eyes from the middle, in degrees."""
+    """Angle of the eyes from the middle, in degrees."""
     eye: float
     """Size of the eyes."""
     tip: float
-    """Of the nose, in degrees."""
+    """Angle of the nose, in degrees."""
     mouth: float
-    """In degrees."""
+    """Angle of the mouth, in degrees."""
     lip: float
     """Thickness of the lips."""
     half: float

@@ -51,7 +51,7 @@ def archive(path: Path) -> Iterator[zipfile.ZipFile]:
     try:
         with zipfile.ZipFile(path) as members:
             yield members
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:  # the latter ones of unknown methods, keys
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:  # damaged, unknown compression, encrypted
         raise ValueError(f"{path} is not a readable zip file ({error}): write or fetch it again.") from None
 
 

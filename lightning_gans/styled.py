@@ -1,4 +1,4 @@
-"""What variants have in common whose generators map latents to styles."""
+"""The base of variants whose generators map latents to styles."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

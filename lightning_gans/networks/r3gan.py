@@ -73,6 +73,18 @@ def widths(size: int, width: int, base: int) -> list[int]:
     return [min(base // side, width) for side in sides(size)]
 
 
+def stages(features: list[int], group: int) -> nn.ModuleList:
+    """Returns the blocks of each size."""
+    count = BLOCKS * len(features)
+    return nn.ModuleList(nn.Sequential(*(InvertedBlock(n, group, count) for _ in range(BLOCKS))) for n in features)
+
+
+def changes(features: list[int]) -> nn.ModuleList:
+    """Returns what changes the number of channels between sizes."""
+    pairs = pairwise(features)
+    return nn.ModuleList(pointwise(one, two) if one != two else nn.Identity() for one, two in pairs)
+
+
 class R3GANGenerator(nn.Module):
     """Residual blocks without norms, from a learned map that the latent scales by channel.
 
@@ -102,13 +114,7 @@ class R3GANGenerator(nn.Module):
         self.embedding = dense(num_classes, latent_dim) if num_classes else None
         self.first = dense(latent_dim * (2 if num_classes else 1), features[0])
         self.basis = nn.Parameter(torch.randn(features[0], 4, 4))
-        self.changes = nn.ModuleList(
-            pointwise(before, after) if before != after else nn.Identity() for before, after in pairwise(features)
-        )
-        blocks = BLOCKS * len(features)
-        self.stages = nn.ModuleList(
-            nn.Sequential(*(InvertedBlock(n, group, blocks) for _ in range(BLOCKS))) for n in features
-        )
+        self.changes, self.stages = changes(features), stages(features, group)
         self.to_image = pointwise(features[-1], channels)
 
     def forward(self, latent: Float[Tensor, "b z"], label: Labels | None = None) -> Images:
@@ -145,14 +151,8 @@ class R3GANDiscriminator(nn.Module):
         super().__init__()
         self.num_classes, self.channels, self.size = num_classes, channels, size
         features = widths(size, width, base)[::-1]
-        blocks = BLOCKS * len(features)
         self.from_image = pointwise(channels, features[0])
-        self.stages = nn.ModuleList(
-            nn.Sequential(*(InvertedBlock(n, group, blocks) for _ in range(BLOCKS))) for n in features
-        )
-        self.changes = nn.ModuleList(
-            pointwise(before, after) if before != after else nn.Identity() for before, after in pairwise(features)
-        )
+        self.stages, self.changes = stages(features, group), changes(features)
         last = features[-1]
         self.last = nn.Conv2d(last, last, 4, groups=last, bias=False)
         nn.init.normal_(self.last.weight, std=0.25)

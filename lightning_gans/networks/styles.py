@@ -1,4 +1,4 @@
-"""What the generators of StyleGAN and StyleGAN2 have in common: latents are mapped to styles, one for each layer."""
+"""Generators of StyleGAN and StyleGAN2: latents are mapped to styles, one for each layer."""
 
 from typing import Any
 
