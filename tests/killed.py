@@ -14,6 +14,11 @@ from lightning_gans.__main__ import main
 from tests.conftest import RECIPES, reduced
 
 
+GROWTH = {  # in fives of batches: the checkpoint of step 8 is in a fade, which ends at step 10
+    f"model.{network}.init_args.level.init_args.kimg": 0.04 for network in ("generator", "discriminator")
+}
+
+
 class KillAt(Callback):
     """Ends the process at once when a batch begins, as a power failure would.
 
@@ -68,9 +73,10 @@ def die_in_second_write() -> None:
 
 def walk(folder: Path) -> None:
     main(["fit", "--config", reduced(RECIPES[0], folder, fast_dev_run=True)])  # so that no fork has to import again
-    for recipe in RECIPES:
-        assert fit(recipe, folder / recipe / "killed", kill_at=13) == -signal.SIGKILL
-        start = folder / recipe / "killed" / "step=8.ckpt"
-        assert fit(recipe, folder / recipe / "resumed", kill_at=13, ckpt_path=start) == -signal.SIGKILL
+    for name in [*RECIPES, "growing"]:
+        recipe, options = ("progan_mnist", GROWTH) if name == "growing" else (name, {})
+        assert fit(recipe, folder / name / "killed", kill_at=13, **options) == -signal.SIGKILL
+        options = {**options, "ckpt_path": folder / name / "killed" / "step=8.ckpt"}
+        assert fit(recipe, folder / name / "resumed", kill_at=13, **options) == -signal.SIGKILL
     die_in_second_write()
     assert fit(RECIPES[0], folder / "torn") == -signal.SIGKILL

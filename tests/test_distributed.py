@@ -11,7 +11,7 @@ import torch
 
 from tests.conftest import RECIPES, largest_difference
 from tests.toys import TOYS
-from tests.two_processes import STEPS, WITH_BATCH_NORM, compare, compare_toy, cuts, variant_of
+from tests.two_processes import GROWTH, STEPS, WITH_BATCH_NORM, compare, compare_toy, cuts, variant_of
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +63,13 @@ def test_tensors_that_travel_alone_are_averaged_in_their_own_layout(pair, tmp_pa
     reduced, _, states = pair("uncopied")
     assert len(reduced) > 4 * STEPS  # several in each of the two moves
     assert largest_difference(states["end"], compare("dcgan_mnist", tmp_path, 1, 1).states["end"]) < 1e-10
+
+
+def test_two_processes_grow_as_one_while_the_optimizers_forget(pair, tmp_path):
+    (_, _, states), alone = pair("growing"), compare("progan_mnist", tmp_path, 1, 1, more=GROWTH).states
+    steps = {int(value) for name, value in states["optimizers"].items() if name.endswith(" step")}
+    assert steps == {STEPS - 3}  # since the fourth batch, where the fade ends
+    assert largest_difference(states["end"], alone["end"]) < 1e-10
 
 
 @pytest.mark.parametrize("toy", TOYS)

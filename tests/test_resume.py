@@ -13,6 +13,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 
 from lightning_gans import GAN
 from lightning_gans.datamodules import MNISTDataModule
+from lightning_gans.mechanics.schedules import Growth
 from lightning_gans.networks import MLPDiscriminator, MLPGenerator
 from tests.conftest import RECIPES, largest_difference, trainer
 
@@ -38,14 +39,27 @@ def equal(one: Any, two: Any) -> bool:
     return torch.equal(one, two) if isinstance(one, torch.Tensor) else one == two
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
-def test_a_killed_run_resumes_bit_for_bit_from_the_middle_of_an_epoch(runs, recipe):
-    straight, resumed = (
-        torch.load(runs / recipe / kind / "step=12.ckpt", weights_only=True) for kind in ("killed", "resumed")
-    )
+def assert_resumed(folder: Path) -> None:
+    """Asserts that the resumed run of a folder is at the end what the other one is."""
+    straight, resumed = (torch.load(folder / kind / "step=12.ckpt", weights_only=True) for kind in ("killed", "resumed"))
     assert straight["global_step"] == resumed["global_step"] == 12
     for part in ("state_dict", "optimizer_states", "lr_schedulers"):
         assert equal(straight[part], resumed[part]), part
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_killed_run_resumes_bit_for_bit_from_the_middle_of_an_epoch(runs, recipe):
+    assert_resumed(runs / recipe)
+
+
+def test_a_run_killed_while_it_grows_resumes_bit_for_bit_from_the_middle_of_a_fade(runs):
+    assert [Growth(0.04)(8 * step) for step in (8, 10)] == pytest.approx([0.6, 1.0])
+    assert_resumed(runs / "growing")
+    steps = [
+        {int(state["step"]) for state in optimizer["state"].values()}
+        for optimizer in torch.load(runs / "growing" / "resumed" / "step=12.ckpt", weights_only=True)["optimizer_states"]
+    ]
+    assert steps == [{3}, {3}]  # the optimizers forgot what was before the fade's end
 
 
 def test_a_kill_in_the_middle_of_writing_leaves_the_previous_checkpoint(runs):

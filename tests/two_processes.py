@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,9 @@ from tests.toys import TOYS, ToyData
 STEPS = 6  # with 5 critic steps for one of the generator, it moves once
 CUT_AND_WHOLE = ["dcgan_mnist", "cyclegan_house_numbers", "stargan_digits", "wgan_gp_mnist"]
 WITH_BATCH_NORM = ["dcgan_mnist", "biggan_mnist", "catgan_mnist"]
+GROWTH = [  # fades in with the third batch of 8, and is complete with the fourth
+    f"--model.{network}.init_args.level.init_args.kimg=0.016" for network in ("generator", "discriminator")
+]
 SPY = {"class_path": "tests.two_processes.Spy"}
 
 
@@ -144,12 +148,14 @@ def train(recipe: str, folder: Path, devices: int, *options: str, **changes) -> 
     return next(callback for callback in cli.trainer.callbacks if isinstance(callback, Spy))
 
 
-def compare(recipe: str, folder: Path, devices: int, micro_batches: int, synchronised: bool = False) -> Spy:
+def compare(
+    recipe: str, folder: Path, devices: int, micro_batches: int, synchronised: bool = False, more: Sequence[str] = ()
+) -> Spy:
     """Trains in float64 what equals one process to rounding; `synchronised` has batch norm and power iterations too."""
     callbacks = [{"class_path": "tests.two_processes.Comparable", "init_args": {"synchronised": synchronised}}]
     options = [f"--model.micro_batches={micro_batches}", "--model.generator_clip=0.1", "--model.discriminator_clip=0.1"]
     changes = {"precision": "64-true", "callbacks": callbacks, "sync_batchnorm": synchronised}
-    return train(recipe, folder, devices, *options, **changes)
+    return train(recipe, folder, devices, *options, *more, **changes)
 
 
 def compare_toy(toy: str, folder: Path, devices: int) -> Spy:
@@ -204,6 +210,8 @@ def walk(folder: Path) -> None:
     bound, processes.LARGE = processes.LARGE, 4 * 64  # bytes: then most tensors travel alone, in their own layout
     save("uncopied", compare("dcgan_mnist", folder / "uncopied", 2, 1))
     processes.LARGE = bound
+
+    save("growing", compare("progan_mnist", folder / "growing", 2, 1, more=GROWTH))
 
     standing = {"class_path": "StandingStatistics", "init_args": {"num_batches": 3}}  # of 3 one process has 2
     scored = {"val_check_interval": STEPS, "check_val_every_n_epoch": None, "sync_batchnorm": True}
