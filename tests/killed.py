@@ -13,7 +13,6 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning_gans.__main__ import main
 from tests.conftest import RECIPES, reduced
 
-
 GROWTH = {  # in fives of batches: the checkpoint of step 8 is in a fade, which ends at step 10
     f"model.{network}.init_args.level.init_args.kimg": 0.04 for network in ("generator", "discriminator")
 }

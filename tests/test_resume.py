@@ -41,7 +41,9 @@ def equal(one: Any, two: Any) -> bool:
 
 def assert_resumed(folder: Path) -> None:
     """Asserts that the resumed run of a folder is at the end what the other one is."""
-    straight, resumed = (torch.load(folder / kind / "step=12.ckpt", weights_only=True) for kind in ("killed", "resumed"))
+    straight, resumed = (
+        torch.load(folder / kind / "step=12.ckpt", weights_only=True) for kind in ("killed", "resumed")
+    )
     assert straight["global_step"] == resumed["global_step"] == 12
     for part in ("state_dict", "optimizer_states", "lr_schedulers"):
         assert equal(straight[part], resumed[part]), part
@@ -57,7 +59,9 @@ def test_a_run_killed_while_it_grows_resumes_bit_for_bit_from_the_middle_of_a_fa
     assert_resumed(runs / "growing")
     steps = [
         {int(state["step"]) for state in optimizer["state"].values()}
-        for optimizer in torch.load(runs / "growing" / "resumed" / "step=12.ckpt", weights_only=True)["optimizer_states"]
+        for optimizer in torch.load(runs / "growing" / "resumed" / "step=12.ckpt", weights_only=True)[
+            "optimizer_states"
+        ]
     ]
     assert steps == [{3}, {3}]  # the optimizers forgot what was before the fade's end
 

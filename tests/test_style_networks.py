@@ -219,6 +219,20 @@ def test_what_is_not_on_the_way_gets_no_gradient(name):
         assert [any(p.grad is not None for p in end.parameters()) for end in ends] == [False, True, False]
 
 
+def test_classes_of_stylegan_have_a_logit_and_a_vector_that_is_scaled_with_the_latent():
+    judge = StyleGANDiscriminator(1, 8, 4, level=1.0, num_classes=3)
+    image, label = torch.randn(4, 1, 8, 8), torch.tensor([0, 2, 1, 2])
+    shares = nn.functional.one_hot(label, 3).float()
+    all_of_them = torch.stack([judge(image, torch.full((4,), c)) for c in range(3)], 1)
+    torch.testing.assert_close(judge(image, label), all_of_them[range(4), label])
+    torch.testing.assert_close(judge(image, shares), judge(image, label))
+    mapping, latent = StyleGANGenerator(8, 8, 2, 1, 8, 4, num_classes=3).mapping, torch.randn(4, 8)
+    assert mapping.embedding.weight.shape == (8, 3)
+    both = torch.cat([latent, mapping.embedding.weight.T[label]], 1)
+    expected = mapping.layers(both / (both.square().mean(1, keepdim=True) + 1e-8).sqrt())
+    torch.testing.assert_close(mapping(latent, label), expected)
+
+
 def test_styles_change_at_a_random_layer_in_training_alone():
     torch.manual_seed(0)
     generator = StyleGAN2Generator(8, 8, 2, 0, 1, 16, 4, 64, mixing=0.5)

@@ -24,16 +24,16 @@ from tests.conftest import largest_difference, loader, tiny, trainer
 GROWTH = Growth(0.016)  # two batches of 8 a fade and a rest
 
 
-def progan(level=3.0, **options) -> ProGAN:
+def progan(level=3.0, num_classes=0, **options) -> ProGAN:
     torch.manual_seed(0)
-    networks = {"size": 8, "width": 4, "channels": 1, "level": level}
+    networks = {"size": 8, "width": 4, "channels": 1, "level": level, "num_classes": num_classes}
     return ProGAN(generator=ProGANGenerator(8, **networks), discriminator=ProGANDiscriminator(**networks), **options)
 
 
-def stylegan(level=3.0, mixing=0.0, **options) -> StyleGAN:
+def stylegan(level=3.0, mixing=0.0, num_classes=0, **options) -> StyleGAN:
     torch.manual_seed(0)
-    generator = StyleGANGenerator(8, 8, 2, 1, 8, 4, level=level, mixing=mixing)
-    discriminator = StyleGANDiscriminator(size=8, width=4, channels=1, level=level)
+    generator = StyleGANGenerator(8, 8, 2, 1, 8, 4, level=level, mixing=mixing, num_classes=num_classes)
+    discriminator = StyleGANDiscriminator(size=8, width=4, channels=1, level=level, num_classes=num_classes)
     return StyleGAN(generator=generator, discriminator=discriminator, **options)
 
 
@@ -75,6 +75,38 @@ def test_progan_has_the_losses_of_its_paper():
     assert penalty.item() == pytest.approx(expected.item(), rel=1e-4)
     fake = drawn(module)
     assert module.generator_loss([real])["wasserstein"].item() == pytest.approx(-judge(fake).mean().item(), abs=1e-6)
+
+
+def test_progan_with_classes_has_both_players_want_the_guess_to_be_right():
+    module, plain = progan(num_classes=3, conditional=True, class_weight=0.5), progan()
+    real, label = torch.randn(4, 1, 8, 8), torch.tensor([0, 2, 1, 2])
+    state = torch.get_rng_state()
+    fake = module.fake([real, label]).detach()
+
+    def error(image: torch.Tensor) -> float:
+        return -module.discriminator(image)[:, 1:].log_softmax(1)[range(4), label].mean().item()
+
+    for loss, images in ((module.discriminator_loss, [real, fake]), (module.generator_loss, [fake])):
+        torch.set_rng_state(state)
+        terms = loss([real, label])
+        assert terms["class"].item() == pytest.approx(0.5 * sum(map(error, images)), rel=1e-5)
+    assert terms["wasserstein"].item() == pytest.approx(-module.discriminator(fake)[:, 0].mean().item(), rel=1e-5)
+    assert [logits.shape for logits in module.logits([real, label])] == [(4,), (4,)]
+    assert "class" not in plain.discriminator_loss([real, label])
+
+
+@pytest.mark.parametrize("make", [progan, stylegan])
+def test_a_growing_variant_with_classes_trains_and_draws_them(fit, make):
+    module = make(num_classes=10, conditional=True)
+    before = {name: value.clone() for name, value in module.named_parameters()}
+    fit(module, steps=2)
+    first = {"ProGAN": "first.1.0.dense.weight", "StyleGAN": "mapping.embedding.weight"}[type(module).__name__]
+    assert not torch.equal(module.state_dict()[f"generator.{first}"], before[f"generator.{first}"])
+    image, latent = torch.zeros(2, 1, 8, 8), torch.randn(1, 8).expand(2, -1)
+    one, two = module.draw([image, torch.tensor([0, 1])], 0, latent)["fake"]
+    assert not torch.equal(one, two)
+    with pytest.raises(ValueError, match="`num_classes` of the network is 10, but it was given no label"):
+        module.generator(latent)
 
 
 @pytest.mark.parametrize("make", [stylegan, stylegan2])

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate
 
 from lightning_gans.mechanics.schedules import Growth, Schedule, Timed, at
-from lightning_gans.networks.checks import check_images
+from lightning_gans.networks.checks import Labels, check_images, class_condition
 from lightning_gans.networks.equalized import EqualizedConv2d, EqualizedLinear, MinibatchDeviation, PixelNorm
 
 Images = Float[Tensor, "b c h w"]
@@ -92,15 +92,15 @@ def halving(before: int, after: int) -> nn.Sequential:
     )
 
 
-def last_layers(features: int, hidden: int, group: int) -> nn.Sequential:
-    """Returns the layers from the last map to the logit."""
+def last_layers(features: int, hidden: int, group: int, outputs: int) -> nn.Sequential:
+    """Returns the layers from the last map to the logits, (b,) if there is one output."""
     return nn.Sequential(
         *[MinibatchDeviation(group)] * bool(group),
         activated(EqualizedConv2d(features + bool(group), features)),
         nn.Flatten(),
         activated(EqualizedLinear(16 * features, hidden)),
-        EqualizedLinear(hidden, 1, gain=1.0),
-        nn.Flatten(0),
+        EqualizedLinear(hidden, outputs, gain=1.0),
+        *[nn.Flatten(0)] * (outputs == 1),
     )
 
 
@@ -116,6 +116,7 @@ class ProGANGenerator(Growing):
         width: Channels of a map at most.
         base: A map of s pixels a side has `2 * base / s` channels, or `width`.
         level: Doublings of 4 pixels so far, for a network that grows a `Growth`.
+        num_classes: Number of classes, whose shares lengthen the latent; 0 has none.
     """
 
     def __init__(
@@ -126,11 +127,12 @@ class ProGANGenerator(Growing):
         width: int = 512,
         base: int = 8192,
         level: float | Schedule = Growth(600.0),
+        num_classes: int = 0,
     ):
         super().__init__(size, level)
-        self.latent_dim = latent_dim
+        self.latent_dim, self.num_classes = latent_dim, num_classes
         features = [channels_at(side, width, base) for side in sides(size)]
-        first = activated(FirstMap(latent_dim, features[0]))
+        first = activated(FirstMap(latent_dim + num_classes, features[0]))
         self.first = nn.Sequential(PixelNorm(), first, PixelNorm(), *normed(features[0], features[0]))
         self.blocks = nn.ModuleList(
             nn.Sequential(nn.Upsample(scale_factor=2), *normed(before, after), *normed(after, after))
@@ -138,9 +140,9 @@ class ProGANGenerator(Growing):
         )
         self.to_image = nn.ModuleList(EqualizedConv2d(n, channels, 1, gain=1.0) for n in features)
 
-    def forward(self, latent: Float[Tensor, "b z"]) -> Images:
+    def forward(self, latent: Float[Tensor, "b z"], label: Labels | None = None) -> Images:
         finest, share = self.stage()
-        x = self.first(latent)
+        x = self.first(torch.cat([latent, *class_condition(label, self.num_classes, latent)], 1))
         for index in range(finest):
             before, x = x, self.blocks[index](x)
         image = self.to_image[finest](x)
@@ -164,6 +166,7 @@ class ProGANDiscriminator(Growing):
         base: A map of s pixels a side has `2 * base / s` channels, or `width`.
         level: Doublings so far, as the generator's.
         group: Images in a group of the minibatch standard deviation at most; 0 leaves it out.
+        num_classes: Number of classes, for each of which there is a logit behind that of real against fake; 0 has none.
     """
 
     def __init__(
@@ -174,17 +177,23 @@ class ProGANDiscriminator(Growing):
         base: int = 8192,
         level: float | Schedule = Growth(600.0),
         group: int = 4,
+        num_classes: int = 0,
     ):
         super().__init__(size, level)
-        self.channels = channels
+        self.channels, self.num_classes = channels, num_classes
         features = [channels_at(side, width, base) for side in sides(size)]
         self.from_image = nn.ModuleList(activated(EqualizedConv2d(channels, n, 1)) for n in features)
         self.blocks = nn.ModuleList(self.block(before, after) for after, before in pairwise(features))
-        self.last = last_layers(features[0], channels_at(2, width, base), group)
+        self.last = last_layers(features[0], channels_at(2, width, base), group, self.outputs(num_classes))
 
     block = staticmethod(halving)
 
-    def forward(self, image: Images) -> Float[Tensor, " b"]:
+    @staticmethod
+    def outputs(num_classes: int) -> int:
+        """Returns the number of logits."""
+        return 1 + num_classes
+
+    def forward(self, image: Images) -> Float[Tensor, "b ..."]:
         check_images(image, self.channels, self.size)
         finest, share = self.stage()
         image = avg_pool2d(image, 2 ** (self.doublings - finest))

@@ -1,5 +1,6 @@
 """StyleGAN's networks (Karras et al., 2019, https://arxiv.org/abs/1812.04948)."""
 
+import math
 from itertools import pairwise
 from typing import Any
 
@@ -8,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lightning_gans.mechanics.schedules import Growth, Schedule
+from lightning_gans.networks.checks import Labels, class_condition
 from lightning_gans.networks.equalized import EqualizedConv2d, EqualizedLinear
 from lightning_gans.networks.filters import blurred
 from lightning_gans.networks.progan import (
@@ -103,6 +105,29 @@ class StyleGANSynthesis(Growing):
         return enlarged(image, 2 ** (self.doublings - finest))
 
 
+class StyleGANMapping(Mapping):
+    """The mapping of StyleGAN's code, where a class has a vector that is scaled together with the latent.
+
+    Args:
+        latent_dim: Size of the latent.
+        style_dim: Size of a style, and of the class's vector.
+        depth: Layers.
+        num_classes: Number of classes; 0 has none.
+    """
+
+    def __init__(self, latent_dim: int, style_dim: int, depth: int, num_classes: int):
+        super().__init__(latent_dim, style_dim, depth, num_classes)
+        if num_classes:  # N(0, 1) at first
+            self.embedding = EqualizedLinear(num_classes, style_dim, gain=math.sqrt(num_classes), bias=None)
+
+    def forward(self, latent: Float[Tensor, "b z"], label: Labels | None = None) -> Float[Tensor, "b s"]:
+        parts = [latent]
+        for shares in class_condition(label, self.num_classes, latent):
+            assert self.embedding is not None
+            parts.append(self.embedding(shares))
+        return self.layers(self.norm(torch.cat(parts, 1)))
+
+
 class StyleGANGenerator(StyleBased):
     """Draws images from styles that grow as ProGAN's.
 
@@ -116,6 +141,7 @@ class StyleGANGenerator(StyleBased):
         base: A map of s pixels a side has `2 * base / s` channels, or `width`.
         level: Doublings of 4 pixels so far, for a network that grows a `Growth`.
         mixing: Share of the images in training that get the styles of two latents.
+        num_classes: Number of classes; 0 has none.
     """
 
     def __init__(
@@ -129,9 +155,10 @@ class StyleGANGenerator(StyleBased):
         base: int = 8192,
         level: float | Schedule = Growth(600.0, start=1),
         mixing: float = 0.9,
+        num_classes: int = 0,
     ):
         synthesis = StyleGANSynthesis(style_dim, channels, size, width, base, level)
-        super().__init__(Mapping(latent_dim, style_dim, depth), synthesis, mixing)
+        super().__init__(StyleGANMapping(latent_dim, style_dim, depth, num_classes), synthesis, mixing)
 
     def seen(self, image: Images) -> Images:
         """Returns images with the detail of now."""
@@ -146,7 +173,18 @@ class Blur(nn.Module):
 
 
 class StyleGANDiscriminator(ProGANDiscriminator):
-    """ProGAN's discriminator, which smooths its maps before it halves them."""
+    """ProGAN's discriminator, which smooths its maps before it halves them; with classes the logit is the class's."""
+
+    @staticmethod
+    def outputs(num_classes: int) -> int:
+        """Returns the number of logits, one for each class."""
+        return max(num_classes, 1)
+
+    def forward(self, image: Images, label: Labels | None = None) -> Float[Tensor, " b"]:
+        logits = super().forward(image)
+        for shares in class_condition(label, self.num_classes, logits):
+            logits = (logits.view(len(image), -1) * shares).sum(1)
+        return logits
 
     @staticmethod
     def block(before: int, after: int) -> nn.Sequential:
