@@ -57,8 +57,7 @@ class Watch(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         self.network = feature_network("digits")
-        (real, *_) = data.evaluation[torch.arange(len(data.evaluation))]
-        self.real = self.features(real)
+        self.real = self.features(data.evaluation[torch.arange(len(data.evaluation))][0])
         self.scores: list[dict[str, float]] = []
         self.ends: dict[str, dict[str, float]] = {}
         self.folder.mkdir(parents=True, exist_ok=True)
