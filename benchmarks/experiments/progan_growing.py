@@ -1,6 +1,6 @@
 """Trains ProGAN's recipe grown and at full size from the start, for equal times of one processor, and compares FID.
 
-    python -m benchmarks.experiments.progan_growing runs --seconds 600 --seeds 0 1
+    python -m benchmarks.experiments.progan_growing runs --seconds 60 --seeds 0 1
 
 RUNS is the folder for the runs; one that is there, `RUNS/grown_0`, is not trained again. Seconds are those in which the
 process computes on one thread, without those of scoring. FID compares samples of the averaged generator with all real
@@ -61,21 +61,21 @@ class Watch(Callback):
         self.scores: list[dict[str, float]] = []
         self.ends: dict[str, dict[str, float]] = {}
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.started, self.apart = time.process_time(), 0.0
+        self.clock, self.started, self.apart = time.monotonic(), time.process_time(), 0.0
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         now = time.process_time()
         spent = now - self.started - self.apart
-        images, generator = pl_module.images_seen, pl_module.generator
-        after = len(batch[0])
+        images, stage = pl_module.images_seen, pl_module.generator.stage
         facts = {"seconds": spent, "kimg": images / 1000, "steps": trainer.global_step}
-        if generator.stage(images)[0] < generator.stage(images + after)[0]:
+        if stage(images)[0] < stage(images + len(batch[0]))[0]:
             self.end_size(pl_module, facts)
         if spent >= self.seconds:
             self.end_size(pl_module, facts)
             self.scores.append({**facts, "fid": self.fid(pl_module, self.num_images)})
             last = {**facts, "fid": self.fid(pl_module, self.num_last)}
-            (self.folder / "curve.json").write_text(json.dumps({"curve": self.scores, "ends": self.ends, "last": last}))
+            run = {"curve": self.scores, "ends": self.ends, "last": last, "clock": time.monotonic() - self.clock}
+            (self.folder / "curve.json").write_text(json.dumps(run))
             trainer.should_stop = True
         elif spent >= self.every * (len(self.scores) + 1):
             self.scores.append({**facts, "fid": self.fid(pl_module, self.num_images)})
@@ -107,9 +107,7 @@ def curve_of(way: str, seed: int, runs: Path, seconds: float, every: float, opti
     folder = runs / f"{way}_{seed}"
     if not (folder / "curve.json").exists():
         watch = {"folder": str(folder), "seconds": seconds, "every": every}
-        watching = ["--trainer.callbacks", f"{Watch.__module__}.Watch"]
-        if Watch.__module__ == "__main__":
-            watching[1] = "benchmarks.experiments.progan_growing.Watch"
+        watching = ["--trainer.callbacks", "benchmarks.experiments.progan_growing.Watch"]
         watching += [f"--trainer.callbacks.{name}={value}" for name, value in watch.items()]
         quiet = ["logger=false", "enable_checkpointing=false", "enable_progress_bar=false", "limit_val_batches=0"]
         quiet = [f"--trainer.{option}" for option in [*quiet, "max_steps=-1"]]
@@ -147,8 +145,8 @@ def plot(curves: dict[str, list[dict[str, Any]]], path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", type=Path)
-    parser.add_argument("--seconds", type=float, default=600.0)
-    parser.add_argument("--every", type=float, default=30.0, help="seconds between two scores")
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--every", type=float, default=7.5, help="seconds between two scores")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--ways", nargs="+", choices=list(WAYS), default=list(WAYS), help="all, for the record")
     parser.add_argument("--results", type=Path, default=RESULTS)
@@ -180,7 +178,8 @@ def main() -> None:
         "seeds": args.seeds,
         "options": options,
     }
-    write_record("progan_growing", values, protocol, args.seeds[0], folder=args.results)
+    clock = sum(run["clock"] for runs in curves.values() for run in runs)
+    write_record("progan_growing", values, protocol, args.seeds[0], clock, folder=args.results)
 
 
 if __name__ == "__main__":
