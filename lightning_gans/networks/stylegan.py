@@ -84,6 +84,9 @@ class StyleGANSynthesis(Growing):
         """The layers that there are by now."""
         return 2 + 2 * self.stage()[0]
 
+    num_noises = num_layers
+    """The layers that get noise by now."""
+
     def forward(self, styles: Styles, noise: bool | list[bool] = True) -> Images:
         """Draws images.
 

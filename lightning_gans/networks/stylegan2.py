@@ -129,6 +129,7 @@ class StyleGAN2Synthesis(nn.Module):
             self.layers.append(ModulatedLayer(before, after, style_dim, doubles=True))
             self.layers.append(ModulatedLayer(after, after, style_dim))
         self.to_image = nn.ModuleList(ToImage(n, channels, style_dim) for n in features)
+        self.num_noises = len(self.layers)
         self.num_layers = len(self.layers) + 1  # the last image has the style behind those of the layers
 
     def forward(self, styles: Styles, noise: bool | list[bool] = True) -> Images:
