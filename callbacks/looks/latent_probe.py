@@ -52,7 +52,7 @@ class LatentProbe(FirstBatchScorer):
 
     def __init__(
         self,
-        num_images: int = 10000,
+        num_images: int = 4000,
         classifier: Network | None = "digits",
         attributes: Sequence[str | Callable[[Tensor], Tensor]] = ("slant", "thickness"),
     ):

@@ -57,7 +57,7 @@ class NoiseLayers(FirstBatchScorer):
 
     def __init__(
         self,
-        num_images: int = 100,
+        num_images: int = 20,
         num_draws: int = 20,
         num_rows: int = 6,
         features: Network | None = "digits",

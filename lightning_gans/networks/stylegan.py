@@ -119,6 +119,7 @@ class StyleGANGenerator(StyleBased):
         base: A map of s pixels a side has `2 * base / s` channels, or `width`.
         level: Doublings of 4 pixels so far, for a network that grows a `Growth`.
         mixing: Share of the images in training that get the styles of two latents.
+        mapping_rate: Factor of the mapping's learning rate.
     """
 
     def __init__(
@@ -132,9 +133,10 @@ class StyleGANGenerator(StyleBased):
         base: int = 8192,
         level: float | Schedule = Growth(600.0, start=1),
         mixing: float = 0.9,
+        mapping_rate: float = 0.01,
     ):
         synthesis = StyleGANSynthesis(style_dim, channels, size, width, base, level)
-        super().__init__(Mapping(latent_dim, style_dim, depth), synthesis, mixing)
+        super().__init__(Mapping(latent_dim, style_dim, depth, rate=mapping_rate), synthesis, mixing)
 
     def seen(self, image: Images) -> Images:
         """Returns images with the detail of now."""
