@@ -137,6 +137,7 @@ class StyleGANGenerator(StyleBased):
     ):
         synthesis = StyleGANSynthesis(style_dim, channels, size, width, base, level)
         super().__init__(Mapping(latent_dim, style_dim, depth, rate=mapping_rate), synthesis, mixing)
+        self.to(memory_format=torch.channels_last)  # faster, also on a CPU
 
     def seen(self, image: Images) -> Images:
         """Returns images with the detail of now."""
@@ -151,7 +152,16 @@ class Blur(nn.Module):
 
 
 class StyleGANDiscriminator(ProGANDiscriminator):
-    """ProGAN's discriminator, which smooths its maps before it halves them."""
+    """ProGAN's discriminator, which smooths its maps before it halves them.
+
+    Args:
+        args: See `ProGANDiscriminator`.
+        kwargs: See `ProGANDiscriminator`.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self.to(memory_format=torch.channels_last)  # faster, also on a CPU
 
     @staticmethod
     def block(before: int, after: int) -> nn.Sequential:
