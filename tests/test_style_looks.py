@@ -227,7 +227,10 @@ def test_what_is_alike_in_all_images_is_not_read():
     [
         (lambda: NoiseLayers(num_draws=1), "`num_draws` must be at least 2, got 1."),
         (lambda: LatentProbe(num_images=9), "`num_images` must be at least 10, got 9."),
-        (lambda: LatentProbe(classifier=None, attributes=[]), "`LatentProbe` needs a `classifier` or `attributes`, got"),
+        (
+            lambda: LatentProbe(classifier=None, attributes=[]),
+            "`LatentProbe` needs a `classifier` or `attributes`, got",
+        ),
     ],
 )
 def test_arguments_are_checked(make, sentence):

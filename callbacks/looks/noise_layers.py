@@ -63,7 +63,11 @@ class NoiseLayers(FirstBatchScorer):
         features: Network | None = "digits",
         cache: str | None = "default",
     ):
-        for name, value, least in (("num_images", num_images, 1), ("num_draws", num_draws, 2), ("num_rows", num_rows, 1)):
+        for name, value, least in (
+            ("num_images", num_images, 1),
+            ("num_draws", num_draws, 2),
+            ("num_rows", num_rows, 1),
+        ):
             if value < least:
                 raise ValueError(f"`{name}` must be at least {least}, got {value}.")
         self.num_images = num_images
