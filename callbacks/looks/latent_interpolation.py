@@ -53,8 +53,8 @@ class LatentInterpolation(FirstBatchScorer):
 
         E[d(G(path(t)), G(path(t + epsilon))) / epsilon^2],    t uniform on [0, 1]     (eq. 2)
 
-    `end_perceptual_path_length`, the same where t is 0, as its authors measure, too; and `largest_step`, the largest of 64
-    equal steps over their mean, in pixels, on average over the paths: 1 for a steady walk, 64 for a single jump.
+    `end_perceptual_path_length`, the same where t is 0, as its authors measure, too; and `largest_step`, the largest of
+    64 equal steps over their mean, in pixels, on average over the paths: 1 for a steady walk, 64 for a single jump.
 
     In the space of styles w of a variant that has them, paths are straight, as in the paper. The picture is then
     `samples/interpolation_style.png`, and the names of the scores begin with `style_`.
