@@ -25,7 +25,7 @@ from lightning_gans.callbacks.scores.scorer import Scored
 from lightning_gans.mechanics.players import Batch
 from lightning_gans.mechanics.processes import dealt, gather_rows
 from lightning_gans.mechanics.randomness import global_seed, mix
-from lightning_gans.metrics.features import Network, extract, feature_network, fingerprint
+from lightning_gans.metrics.features import Network, as_8_bit, extract, feature_network, fingerprint
 from lightning_gans.metrics.strokes import measure
 
 HELD_OUT = 5  # each so many-th image is not learned from
@@ -44,8 +44,8 @@ class LatentProbe(FirstBatchScorer):
         num_images: Images drawn, of which each fifth is not learned from.
         classifier: `digits`, or a module that returns logits or has `features_and_logits(image)`; null leaves the class
             out.
-        attributes: Each is `slant`, `thickness`, or a function, or its path, that maps images (b, c, h, w) to numbers
-            (b,).
+        attributes: Each is `slant`, `thickness`, or a function, or its path, that maps images (b, c, h, w), as 8 bits
+            store them, to numbers (b,).
     """
 
     needs = ("generate",)
@@ -104,7 +104,8 @@ class LatentProbe(FirstBatchScorer):
             with looking("LatentProbe", self.classifier):
                 first, logits = extract(self.classifier, image)
             parts["class"] = (first if logits is None else logits).argmax(1)
-        return parts | {name_of(attribute): attribute(image) for attribute in self.attributes}
+        stored = as_8_bit(image)
+        return parts | {name_of(attribute): attribute(stored) for attribute in self.attributes}
 
 
 def readable(points: Float64[np.ndarray, "n k"], known: dict[str, np.ndarray]) -> dict[str, float]:
