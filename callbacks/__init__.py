@@ -5,7 +5,9 @@ from lightning_gans.callbacks.image_writer import ImageWriter as ImageWriter
 from lightning_gans.callbacks.looks.landscape import Landscape as Landscape
 from lightning_gans.callbacks.looks.latent_arithmetic import LatentArithmetic as LatentArithmetic
 from lightning_gans.callbacks.looks.latent_interpolation import LatentInterpolation as LatentInterpolation
+from lightning_gans.callbacks.looks.latent_probe import LatentProbe as LatentProbe
 from lightning_gans.callbacks.looks.nearest_neighbors import NearestNeighbours as NearestNeighbours
+from lightning_gans.callbacks.looks.noise_layers import NoiseLayers as NoiseLayers
 from lightning_gans.callbacks.looks.projector import Projector as Projector
 from lightning_gans.callbacks.looks.seeded_samples import SeededSamples as SeededSamples
 from lightning_gans.callbacks.looks.style_mixing import StyleMixing as StyleMixing

@@ -18,9 +18,14 @@ class Styled(Variant):
         """Returns the styles (b, n, s) of latents, one for each of n layers, for the batch's condition."""
         return self.generator.styles(latent, *self.condition(batch))
 
-    def synthesize(self, styles: Tensor) -> Tensor:
-        """Returns the images of styles (b, n, s)."""
-        return self.generator.synthesis(styles)
+    def synthesize(self, styles: Tensor, noise: bool | list[bool] = True) -> Tensor:
+        """Returns the images of styles (b, n, s), with noise in all layers, in none, or in those of `num_noises`."""
+        return self.generator.synthesis(styles, noise)
+
+    @property
+    def num_noises(self) -> int:
+        """The layers that get noise by now."""
+        return self.generator.synthesis.num_noises
 
     @contextmanager
     def truncated(self, threshold: float) -> Iterator[None]:

@@ -82,6 +82,16 @@ def test_a_straight_walk_through_a_linear_generator_is_steady(tmp_path):
     assert scores["perceptual_path_length"] == pytest.approx(8 / 64, rel=0.05)
 
 
+def test_the_end_of_a_path_is_measured_too(tmp_path):
+    """Of squares of normal numbers the mean is 4 times 4 at the end, and 4 times 2 over the whole path."""
+    module = flat()
+    module.generator.forward = lambda latent: Flat().forward(latent.square())
+    scores, _ = run(module, tmp_path, path="linear", num_paths=3000, epsilon=1e-3)
+    end = scores["end_perceptual_path_length"]
+    assert end / scores["perceptual_path_length"] == pytest.approx(2, rel=0.15)
+    assert end == pytest.approx(4 * 4 * 4 / 64, rel=0.25)  # without the largest hundredth
+
+
 def test_a_jump_is_a_large_step():
     steps = torch.tensor([[1.0, 0.0, 0.0], [1.0, 4.0, 0.0], [1.0, 0.0, 0.0], [1.0, 0.0, 0.0]])
     assert largest_step(steps).tolist() == [1, 4, 1]

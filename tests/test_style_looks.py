@@ -11,7 +11,17 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from lightning_gans import StyleGAN2
-from lightning_gans.callbacks import LatentInterpolation, Projector, SeededSamples, StyleMixing, TruncationSweep
+from lightning_gans.callbacks import (
+    LatentInterpolation,
+    LatentProbe,
+    NoiseLayers,
+    Projector,
+    SeededSamples,
+    StyleMixing,
+    TruncationSweep,
+)
+from lightning_gans.callbacks.looks.latent_probe import commonest, readable
+from lightning_gans.callbacks.looks.noise_layers import variance
 from lightning_gans.callbacks.looks.projector import ramp
 from lightning_gans.callbacks.looks.seeded_samples import numbers
 from lightning_gans.callbacks.looks.style_mixing import mixed, parts_of
@@ -24,17 +34,19 @@ from tests.two_threads import scores_on
 
 
 class Rows(nn.Module):
-    """Draws the style of layer k in rows 2k and 2k + 1, and adds a little noise."""
+    """Draws the style of layer k in rows 2k and 2k + 1, and adds more noise there the finer it is."""
 
-    num_layers = 4
+    num_layers = num_noises = 4
 
     def __init__(self, noise=0.0):
         super().__init__()
         self.scale, self.noise = nn.Parameter(torch.ones(())), noise
 
-    def forward(self, styles):
+    def forward(self, styles, noise=True):
         image = self.scale * styles.repeat_interleave(2, 1)[:, None] / 4
-        return image + self.noise * torch.randn_like(image)
+        has_noise = noise if isinstance(noise, list) else [noise] * 4
+        strength = self.noise * torch.tensor([(k + 1) / 4 * has_noise[k] for k in range(4)]).repeat_interleave(2)
+        return image + strength[:, None] * torch.randn_like(image)
 
 
 def rows(noise=0.0, **options):
@@ -57,6 +69,8 @@ def bottom(image):
 
 MIXING = {"classifier": Top(), "attributes": [bottom], "num_pairs": 120, "num_rows": 2, "num_columns": 3}
 PROJECTION = {"distance": squared, "num_images": 3, "num_steps": 5, "num_frames": 5}
+NOISE = {"features": nn.Sequential(nn.AvgPool2d(4), nn.Flatten()), "num_images": 60, "num_rows": 2}
+PROBE = {"classifier": Top(), "attributes": [bottom], "num_images": 120}
 WALK = {"space": "style", "distance": squared, "num_paths": 60, "num_walks": 60, "num_rows": 2, "num_columns": 3}
 
 
@@ -150,6 +164,80 @@ def test_a_straight_walk_between_styles_of_a_linear_generator_is_steady(tmp_path
         looked(tiny(), tmp_path, LatentInterpolation(space="style"))
 
 
+def test_noise_of_each_layer_is_measured(tmp_path):
+    scores = looked(rows(noise=0.1), tmp_path, NoiseLayers(**{**NOISE, "num_images": 300, "num_draws": 50}))
+    for layer in range(4):  # a quarter of the rows
+        assert scores[f"noise_std_layer_{layer}"] == pytest.approx(0.1 * (layer + 1) / 8, rel=0.02)
+    assert scores["noise_std"] == pytest.approx(0.1 * (30 / 64) ** 0.5, rel=0.02)
+    assert scores["style_std"] == pytest.approx(1 / 4, rel=0.1)
+    assert scores["fid_with_noise"] != scores["fid_without_noise"]
+
+
+def test_without_noise_in_layers_nothing_changes(tmp_path):
+    scores = looked(stylegan(), tmp_path, NoiseLayers(**{**NOISE, "features": None}))  # not trained, so of strength 0
+    assert sorted(scores) == ["noise_std", *(f"noise_std_layer_{k}" for k in range(4)), "style_std"]
+    assert scores.pop("style_std") > 0 and not any(scores.values())
+    assert Image.open(tmp_path / "samples" / "noise_layers.png").height > 2 * 60
+
+
+@pytest.mark.parametrize("make", [stylegan, stylegan2])
+def test_a_layer_is_drawn_with_its_noise_alone(make):
+    module = make()
+    layers = module.generator.synthesis.layers
+    assert len(layers) == module.num_noises
+    for name, parameter in layers.named_parameters():
+        if "noise" in name:
+            parameter.data.fill_(1.0)
+    styles = module.styles(torch.randn(2, 8), [])
+    still = module.synthesize(styles, False)
+    assert torch.equal(still, module.synthesize(styles, [False] * len(layers)))
+    for layer in range(len(layers)):
+        assert not torch.equal(still, module.synthesize(styles, [layer == other for other in range(len(layers))]))
+
+
+def test_variance_is_that_of_all_images_at_once():
+    images = torch.randn(7, 3, 1, 2, 2)
+    assert torch.allclose(variance(images), images.var(0), atol=1e-6)
+    assert not variance(images[:1].expand(7, -1, -1, -1, -1)).any()
+
+
+def test_what_styles_say_of_images_is_read_from_them(tmp_path):
+    """Both the class and the attribute are linear in the style, which is the latent at a length of its own."""
+    scores = looked(rows(), tmp_path, LatentProbe(**{**PROBE, "num_images": 1000}))
+    assert scores["style_class_accuracy"] > 0.97 and scores["style_bottom_r2"] == pytest.approx(1, abs=1e-3)
+    assert scores["latent_class_accuracy"] > 0.97 and 0.9 < scores["latent_bottom_r2"] < 0.99
+
+
+def test_latents_are_probed_without_styles(tmp_path):
+    scores = looked(tiny(), tmp_path, LatentProbe(**{**PROBE, "classifier": None}))
+    assert list(scores) == ["latent_bottom_r2"]
+
+
+def test_what_is_alike_in_all_images_is_not_read():
+    points = np.random.RandomState(0).randn(100, 3)
+    known = {"class": np.zeros(100), "linear": points @ [1, 2, 3], "square": points[:, 0] ** 2}
+    scores = readable(points, known)
+    assert sorted(scores) == ["linear_r2", "square_r2"]
+    assert scores["linear_r2"] == pytest.approx(1) and scores["square_r2"] < 0.2
+    assert commonest(np.array([0, 1, 1, 1])) == "75.0%"
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (lambda: NoiseLayers(num_draws=1), "`num_draws` must be at least 2, got 1."),
+        (lambda: LatentProbe(num_images=9), "`num_images` must be at least 10, got 9."),
+        (
+            lambda: LatentProbe(classifier=None, attributes=[]),
+            "`LatentProbe` needs a `classifier` or `attributes`, got",
+        ),
+    ],
+)
+def test_arguments_are_checked(make, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        make()
+
+
 def test_psi_is_swept_from_zero(tmp_path):
     features = nn.Sequential(nn.AvgPool2d(2), nn.Flatten())
     looked(stylegan2(), tmp_path, TruncationSweep((0.0, 0.5, 1.0), features=features, num_images=4))
@@ -191,21 +279,24 @@ def test_seeds_are_numbers_and_ranges():
         lambda: StyleMixing(**MIXING),
         lambda: Projector(**{**PROJECTION, "num_images": 6}),
         lambda: LatentInterpolation(**WALK),
+        lambda: NoiseLayers(**{**NOISE, "features": None}),
+        lambda: LatentProbe(**PROBE),
     ],
-    ids=["mixing", "projector", "interpolation"],
+    ids=["mixing", "projector", "interpolation", "noise", "probe"],
 )
 def test_two_processes_score_and_draw_as_one(tmp_path, monkeypatch, make):
     module, seen = rows(noise=0.01), []
     for size in (1, 2):
         scores = scores_on(size, lambda: (make(), module), list(loader()), tmp_path, monkeypatch)
         assert scores == scores[:1] * size
-        seen.append((scores[0], {path.name: path.read_bytes() for path in (tmp_path / "samples").iterdir()}))
+        seen.append((scores[0], {path.name: path.read_bytes() for path in tmp_path.glob("samples/*")}))
     assert seen[0][0] == pytest.approx(seen[1][0], rel=1e-12) and seen[0][1] == seen[1][1]
 
 
 def test_looking_at_styles_changes_nothing(tmp_path, monkeypatch):
     monkeypatch.setenv("PL_GLOBAL_SEED", "0")
     kinds = [StyleMixing(**MIXING), Projector(**PROJECTION), LatentInterpolation(**WALK), SeededSamples("0-1")]
+    kinds += [NoiseLayers(**NOISE), LatentProbe(**PROBE)]
     states = []
     for name, callbacks in (("alone", []), ("seen", kinds)):
         torch.manual_seed(0)
@@ -221,7 +312,7 @@ def test_looking_at_styles_changes_nothing(tmp_path, monkeypatch):
     assert all(parameter.grad is None for parameter in module.parameters())
 
 
-@pytest.mark.parametrize("callback", [StyleMixing(), Projector(), SeededSamples()])
+@pytest.mark.parametrize("callback", [StyleMixing(), Projector(), SeededSamples(), NoiseLayers()])
 def test_a_variant_without_styles_is_refused(tmp_path, callback):
     name = type(callback).__name__
     with pytest.raises(

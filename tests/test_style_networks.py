@@ -243,6 +243,20 @@ def test_styles_change_at_a_random_layer_in_training_alone():
     assert (generator.eval().styles(torch.randn(20, 8)).diff(dim=1) == 0).all()
 
 
+def test_the_rate_of_a_mapping_scales_what_a_step_changes_and_not_what_comes_out():
+    made, steps = [], []
+    for rate in (0.01, 1.0):
+        torch.manual_seed(0)
+        mapping = StyleGANGenerator(8, 8, 3, 1, 8, 4, level=1.0, mapping_rate=rate).mapping
+        styles = mapping(torch.ones(2, 8))
+        styles.square().sum().backward()
+        weight = mapping.layers[0].weight
+        made.append(styles.detach())
+        steps.append((weight.grad.norm() / weight.detach().norm()).item())
+    assert torch.allclose(*made, atol=1e-5)
+    assert steps[0] / steps[1] == pytest.approx(1e-4)  # by gradients; by Adam, whose steps have one size, 0.01
+
+
 def test_psi_draws_styles_to_their_mean_in_the_layers_that_it_is_for():
     generator = StyleGAN2Generator(8, 8, 2, 0, 1, 16, 4, 64).eval()
     latent = torch.randn(4, 8)

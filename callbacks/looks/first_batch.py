@@ -51,10 +51,12 @@ def styles_of(module: Any, latent: Float[Tensor, "b z"], batch: Batch) -> Float[
         return module.styles(latent, batch)
 
 
-def images_of_styles(module: Any, styles: Float[Tensor, "b n s"], seed: int) -> Float[Tensor, "b c h w"]:
-    """Returns the images of styles, whose noise is that of the seed."""
+def images_of_styles(
+    module: Any, styles: Float[Tensor, "b n s"], seed: int, noise: bool | list[bool] = True
+) -> Float[Tensor, "b c h w"]:
+    """Returns the images of styles, whose noise is that of the seed, in all layers, in none, or in those said."""
     with module.evaluating(), seeded(seed, module.device):
-        return module.synthesize(styles).float()
+        return module.synthesize(styles, noise).float()
 
 
 def rows_of(batch: Batch, index: Int64[Tensor, " n"]) -> Batch:

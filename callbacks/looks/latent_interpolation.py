@@ -53,16 +53,16 @@ class LatentInterpolation(FirstBatchScorer):
 
         E[d(G(path(t)), G(path(t + epsilon))) / epsilon^2],    t uniform on [0, 1]     (eq. 2)
 
-    and `largest_step`, the largest of 64 equal steps over their mean, in pixels, on average over the paths: 1 for a
-    steady walk, 64 for a single jump.
+    `end_perceptual_path_length`, the same where t is 0, as its authors measure, too; and `largest_step`, the largest of
+    64 equal steps over their mean, in pixels, on average over the paths: 1 for a steady walk, 64 for a single jump.
 
     In the space of styles w of a variant that has them, paths are straight, as in the paper. The picture is then
-    `samples/interpolation_style.png`, and the scores are `style_perceptual_path_length` and `style_largest_step`.
+    `samples/interpolation_style.png`, and the names of the scores begin with `style_`.
 
     Args:
         num_rows: Rows of a picture; fewer where the first batch is smaller.
         num_columns: Images in a row, both ends among them.
-        num_paths: Paths for the perceptual path length, two images each; the paper has 100,000.
+        num_paths: Paths for both perceptual path lengths, two images each; the paper has 100,000.
         num_walks: Paths for the largest step, 65 images each.
         path: Kind of path on which the scores are measured; null is spherical, the paper's for normal latents, and
             linear between styles.
@@ -123,12 +123,14 @@ class LatentInterpolation(FirstBatchScorer):
     def score(self, stage: str, trainer: Any, pl_module: Any) -> Scored:
         batch = self.first_batch(trainer)
         self._draw_pictures(trainer, pl_module, batch)
-        paths = [self._lengths(pl_module, batch, index) for index in dealt(self.num_paths, CHUNK, trainer)]
+        parts = dealt(self.num_paths, CHUNK, trainer)
+        paths, ends = ([self._lengths(pl_module, batch, index, end) for index in parts] for end in (False, True))
         walks = [self._largest_steps(pl_module, batch, index) for index in dealt(self.num_walks, CHUNK, trainer)]
         none = [torch.empty(0, device=pl_module.device)]  # of a process that got no chunk
         prefix = SPACES[self.space]
         scores = {
             f"{prefix}perceptual_path_length": trimmed_mean(gather_rows(none + paths, trainer)),
+            f"{prefix}end_perceptual_path_length": trimmed_mean(gather_rows(none + ends, trainer)),
             f"{prefix}largest_step": as_float64(gather_rows(none + walks, trainer)).mean().item(),
         }
         network = getattr(self.distance, "network", None)
@@ -162,10 +164,10 @@ class LatentInterpolation(FirstBatchScorer):
             lambda point: images_of_styles(module, point.unflatten(1, shape).to(start), seed),
         )
 
-    def _lengths(self, module: Any, batch: Batch, index: Tensor) -> Float[Tensor, " n"]:
+    def _lengths(self, module: Any, batch: Batch, index: Tensor, at_end: bool) -> Float[Tensor, " n"]:
         start, end, seed, generate = self._walk(module, rows_of(batch, index), index, 1)
         with seeded(mix(seed, 3), module.device):
-            place = torch.rand(len(index), device=module.device)
+            place = torch.rand(len(index), device=module.device) * (not at_end)
         with looking("LatentInterpolation", self.distance):
             return path_steps(generate, start, end, place, self.distance, PATHS[self.path], self.epsilon)
 

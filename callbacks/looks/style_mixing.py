@@ -24,7 +24,7 @@ from lightning_gans.callbacks.scores.scorer import Scored
 from lightning_gans.mechanics.players import Batch
 from lightning_gans.mechanics.processes import dealt, gather_rows
 from lightning_gans.mechanics.randomness import global_seed, mix
-from lightning_gans.metrics.features import Network, extract, feature_network, fingerprint
+from lightning_gans.metrics.features import Network, as_8_bit, extract, feature_network, fingerprint
 from lightning_gans.metrics.float64 import as_float64
 from lightning_gans.metrics.strokes import measure
 
@@ -50,8 +50,8 @@ class StyleMixing(FirstBatchScorer):
         num_pairs: Pairs that are scored.
         classifier: `digits`, or a module that returns logits or has `features_and_logits(image)`; null leaves the class
             out.
-        attributes: Each is `slant`, `thickness`, or a function, or its path, that maps images (b, c, h, w) to numbers
-            (b,).
+        attributes: Each is `slant`, `thickness`, or a function, or its path, that maps images (b, c, h, w), as 8 bits
+            store them, to numbers (b,).
     """
 
     needs = ("synthesize",)
@@ -118,7 +118,8 @@ class StyleMixing(FirstBatchScorer):
                 with looking("StyleMixing", self.classifier):
                     first, logits = extract(self.classifier, image)
                 number = (first if logits is None else logits).argmax(1).float()
-            images.append(torch.stack([number, *(attribute(image) for attribute in self.attributes)], 1))
+            stored = as_8_bit(image)
+            images.append(torch.stack([number, *(attribute(stored) for attribute in self.attributes)], 1))
         return torch.stack(images, 1)
 
     def _draw_picture(self, trainer: Any, module: Any, batch: Batch) -> dict[str, slice]:

@@ -86,6 +86,9 @@ class StyleGANSynthesis(Growing):
         """The layers that there are by now."""
         return 2 + 2 * self.stage()[0]
 
+    num_noises = num_layers
+    """The layers that get noise by now."""
+
     def forward(self, styles: Styles, noise: bool | list[bool] = True) -> Images:
         """Draws images.
 
@@ -113,10 +116,11 @@ class StyleGANMapping(Mapping):
         style_dim: Size of a style, and of the class's vector.
         depth: Layers.
         num_classes: Number of classes; 0 has none.
+        rate: Factor of the layers' learning rate.
     """
 
-    def __init__(self, latent_dim: int, style_dim: int, depth: int, num_classes: int):
-        super().__init__(latent_dim, style_dim, depth, num_classes)
+    def __init__(self, latent_dim: int, style_dim: int, depth: int, num_classes: int, rate: float):
+        super().__init__(latent_dim, style_dim, depth, num_classes, rate)
         if num_classes:  # N(0, 1) at first
             self.embedding = EqualizedLinear(num_classes, style_dim, gain=math.sqrt(num_classes), bias=None)
 
@@ -142,6 +146,7 @@ class StyleGANGenerator(StyleBased):
         level: Doublings of 4 pixels so far, for a network that grows a `Growth`.
         mixing: Share of the images in training that get the styles of two latents.
         num_classes: Number of classes; 0 has none.
+        mapping_rate: Factor of the mapping's learning rate.
     """
 
     def __init__(
@@ -156,9 +161,12 @@ class StyleGANGenerator(StyleBased):
         level: float | Schedule = Growth(600.0, start=1),
         mixing: float = 0.9,
         num_classes: int = 0,
+        mapping_rate: float = 0.01,
     ):
         synthesis = StyleGANSynthesis(style_dim, channels, size, width, base, level)
-        super().__init__(StyleGANMapping(latent_dim, style_dim, depth, num_classes), synthesis, mixing)
+        mapping = StyleGANMapping(latent_dim, style_dim, depth, num_classes, mapping_rate)
+        super().__init__(mapping, synthesis, mixing)
+        self.to(memory_format=torch.channels_last)  # faster, also on a CPU
 
     def seen(self, image: Images) -> Images:
         """Returns images with the detail of now."""

@@ -129,6 +129,7 @@ class StyleGAN2Synthesis(nn.Module):
             self.layers.append(ModulatedLayer(before, after, style_dim, doubles=True))
             self.layers.append(ModulatedLayer(after, after, style_dim))
         self.to_image = nn.ModuleList(ToImage(n, channels, style_dim) for n in features)
+        self.num_noises = len(self.layers)
         self.num_layers = len(self.layers) + 1  # the last image has the style behind those of the layers
 
     def forward(self, styles: Styles, noise: bool | list[bool] = True) -> Images:
@@ -163,6 +164,7 @@ class StyleGAN2Generator(StyleBased):
         width: Channels of a map at most.
         base: A map of s pixels a side has `base / s` channels, or `width`.
         mixing: Share of the images in training that get the styles of two latents.
+        mapping_rate: Factor of the mapping's learning rate.
     """
 
     def __init__(
@@ -176,9 +178,10 @@ class StyleGAN2Generator(StyleBased):
         width: int = 512,
         base: int = 32768,
         mixing: float = 0.9,
+        mapping_rate: float = 0.01,
     ):
         synthesis = StyleGAN2Synthesis(style_dim, channels, size, width, base)
-        super().__init__(Mapping(latent_dim, style_dim, depth, num_classes), synthesis, mixing)
+        super().__init__(Mapping(latent_dim, style_dim, depth, num_classes, mapping_rate), synthesis, mixing)
         self.to(memory_format=torch.channels_last)  # faster, benchmarks/speed/style_step.py
 
 

@@ -21,9 +21,10 @@ class Mapping(nn.Module):
         style_dim: Size of a style.
         depth: Layers; 0 has the latent itself, scaled to length sqrt(latent_dim).
         num_classes: Number of classes; 0 has none.
+        rate: Factor of the layers' learning rate.
     """
 
-    def __init__(self, latent_dim: int, style_dim: int, depth: int = 8, num_classes: int = 0):
+    def __init__(self, latent_dim: int, style_dim: int, depth: int = 8, num_classes: int = 0, rate: float = 0.01):
         super().__init__()
         inputs = latent_dim + style_dim * bool(num_classes)
         if depth == 0 and inputs != style_dim:
@@ -33,7 +34,7 @@ class Mapping(nn.Module):
         self.embedding = EqualizedLinear(num_classes, style_dim, gain=1.0) if num_classes else None
         self.layers = nn.Sequential()
         for number in range(depth):
-            self.layers.append(EqualizedLinear(style_dim if number else inputs, style_dim, rate=0.01))
+            self.layers.append(EqualizedLinear(style_dim if number else inputs, style_dim, rate=rate))
             self.layers.append(nn.LeakyReLU(0.2))
 
     def forward(self, latent: Float[Tensor, "b z"], label: Labels | None = None) -> Float[Tensor, "b s"]:
