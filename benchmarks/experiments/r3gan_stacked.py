@@ -4,8 +4,7 @@
 
 Trains `r3gan_stacked_mnist` in each way, and at regular steps reads the digits of 25,600 samples. `--games` trains some
 of the four, whose results take the place of theirs in the record, and options that are not listed below go to each
-training. Writes docs/images/r3gan_stacked.png, a row of
-samples for each game, and `results/r3gan_stacked.json`.
+training. Writes `results/r3gan_stacked.json`, and samples of each game to docs/images/r3gan_stacked_GAME.png.
 """
 
 import argparse
@@ -100,13 +99,14 @@ def main() -> None:
         relativistic, both = GAMES[game]
         arguments = [f"--model.relativistic={relativistic}", f"--model.fake_penalty={both}", *more]
         watch, spent, data = watched("r3gan_stacked_mnist", arguments, options.every)
+        real = read_modes(data.evaluation[torch.arange(len(data.evaluation))][0])
         path = options.results / "r3gan_stacked.json"
         runs = json.loads(path.read_text())["values"]["runs"] if path.exists() else {}
         runs[game] = {**spent, "scores": watch.scores}
-        real = read_modes(data.evaluation[torch.arange(len(data.evaluation))][0])
         write_record("r3gan_stacked", {"runs": runs, "real": real}, {"samples": len(data.evaluation)}, folder=path.parent)
         print(game, spent, flush=True)
-        save_grid(watch.samples[:60], 20, options.pictures / f"r3gan_stacked_{game.replace(' ', '')}.png", 1)
+        slug = game.lower().replace(", ", "_").replace(" + ", "_")
+        save_grid(watch.samples[:60], 20, options.pictures / f"r3gan_stacked_{slug}.png", 1)
 
 
 if __name__ == "__main__":
