@@ -43,7 +43,7 @@ class StackedMNISTDataModule(TensorDataModule):
     a function of `data_seed` and its number.
 
     Args:
-        folder: The folder with `MNIST/raw` and its four unpacked idx files; null takes the 10,000 digits of the package.
+        folder: The folder with `MNIST/raw` and its four unpacked idx files; null takes the digits of the package.
         size: Height and width in pixels; 32 puts the 28 pixels of the original into a black frame of 2, and 16 averages
             squares of four of these.
         num_images: Images to train on.

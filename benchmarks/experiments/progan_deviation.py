@@ -50,7 +50,9 @@ def main() -> None:
     path = options.results / "progan_deviation.json"
     for seed in options.seeds:
         for group in options.groups:
-            watch, spent, data = watched("progan_mnist", [*options_of(options.width, group, seed), *more], options.every)
+            watch, spent, data = watched(
+                "progan_mnist", [*options_of(options.width, group, seed), *more], options.every
+            )
             runs = json.loads(path.read_text())["values"]["runs"] if path.exists() else {}
             runs[f"groups of {group}, seed {seed}"] = {**spent, "scores": watch.scores}
             write_record("progan_deviation", {"runs": runs}, {"samples": len(data.evaluation)}, folder=path.parent)

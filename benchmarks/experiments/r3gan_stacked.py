@@ -103,7 +103,9 @@ def main() -> None:
         path = options.results / "r3gan_stacked.json"
         runs = json.loads(path.read_text())["values"]["runs"] if path.exists() else {}
         runs[game] = {**spent, "scores": watch.scores}
-        write_record("r3gan_stacked", {"runs": runs, "real": real}, {"samples": len(data.evaluation)}, folder=path.parent)
+        write_record(
+            "r3gan_stacked", {"runs": runs, "real": real}, {"samples": len(data.evaluation)}, folder=path.parent
+        )
         print(game, spent, flush=True)
         slug = game.lower().replace(", ", "_").replace(" + ", "_")
         save_grid(watch.samples[:60], 20, options.pictures / f"r3gan_stacked_{slug}.png", 1)
