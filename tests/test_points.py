@@ -168,13 +168,3 @@ def test_landscape_wants_a_logit_of_each_point(tmp_path, discriminator, conditio
     gan = GAN(generator=PointGenerator(width=4), discriminator=discriminator, conditional=conditional)
     with pytest.raises(ValueError, match=sentence):
         trainer(tmp_path, 1, callbacks=[Landscape()]).fit(gan, datamodule=small())
-
-
-@pytest.mark.parametrize("network", [PointGenerator, PointDiscriminator])
-def test_a_leaky_network_of_points_has_its_depth_and_first_biases(network):
-    linear = [layer for layer in network(width=64, depth=3, leaky=True, bias_std=2.0).layers if hasattr(layer, "bias")]
-    assert len(linear) == 4 and linear[1].weight.shape == (64, 64)
-    torch.testing.assert_close(torch.linalg.svdvals(linear[1].weight), torch.full((64,), 1.4))
-    assert torch.cat([layer.bias for layer in linear]).std().item() == pytest.approx(2.0, rel=0.2)
-    units = [layer for layer in network(width=64, depth=3, leaky=True).layers if not hasattr(layer, "bias")]
-    assert [unit(torch.tensor(-1.0)).item() for unit in units] == pytest.approx([-0.2] * 3)
