@@ -34,6 +34,7 @@ def options_of(width: int, group: int, seed: int) -> list[str]:
     ]
     data = ["--data=StackedMNISTDataModule", "--data.size=16", "--data.batch_size=32"]
     steps = ["--trainer.precision=32-true", f"--seed_everything={seed}"]
+    steps += [f"--model.{part}_optimizer.init_args.lr=0.001" for part in ("generator", "discriminator")]
     return [*data, *parts, f"--model.discriminator.init_args.group={group}", *steps]
 
 
