@@ -14,6 +14,7 @@ from lightning_gans.datamodules.openmoji import OpenMojiDataModule
 from lightning_gans.datamodules.own_images import OwnImagesDataModule
 from lightning_gans.datamodules.paired_folder import PairedFolderDataModule
 from lightning_gans.datamodules.photos import PhotosDataModule
+from lightning_gans.datamodules.stacked_mnist import StackedMNISTDataModule
 from lightning_gans.datamodules.svhn import SVHNDataModule
 from lightning_gans.datamodules.tensors import (
     ImagePairs,
@@ -45,6 +46,7 @@ __all__ = [
     "PhotosDataModule",
     "SVHNDataModule",
     "Sequences",
+    "StackedMNISTDataModule",
     "TensorDataModule",
     "TensorImages",
     "TensorPoints",

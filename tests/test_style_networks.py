@@ -273,3 +273,13 @@ def test_a_residual_network_without_norms_is_linear_at_first():
     generator = R3GANGenerator(8, 0, 1, 16, 16, 256)
     one, two = torch.randn(2, 3, 8)
     torch.testing.assert_close(generator(one + two), generator(one) + generator(two), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("blocks", [1, 2])
+@pytest.mark.parametrize("network", [R3GANGenerator, R3GANDiscriminator])
+def test_first_weights_are_scaled_by_the_number_of_all_blocks(network, blocks):
+    stages = network(size=8, width=64, base=1024, blocks=blocks).stages
+    first = torch.cat([block.layers[0].weight.flatten() for stage in stages for block in stage])
+    assert [len(stage) for stage in stages] == [blocks] * 2
+    expected = math.sqrt(2 / 1.04) * (2 * blocks) ** -0.25 / math.sqrt(64)
+    assert first.std().item() == pytest.approx(expected, rel=0.04)

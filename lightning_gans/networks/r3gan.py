@@ -12,7 +12,6 @@ from lightning_gans.networks.filters import doubled, halved
 from lightning_gans.networks.progan import Images, sides
 
 Maps = Float[Tensor, "b c h w"]
-BLOCKS = 2  # for each size
 
 
 def pointwise(before: int, after: int) -> nn.Conv2d:
@@ -73,10 +72,10 @@ def widths(size: int, width: int, base: int) -> list[int]:
     return [min(base // side, width) for side in sides(size)]
 
 
-def stages(features: list[int], group: int) -> nn.ModuleList:
+def stages(features: list[int], group: int, blocks: int) -> nn.ModuleList:
     """Returns the blocks of each size."""
-    count = BLOCKS * len(features)
-    return nn.ModuleList(nn.Sequential(*(InvertedBlock(n, group, count) for _ in range(BLOCKS))) for n in features)
+    count = blocks * len(features)
+    return nn.ModuleList(nn.Sequential(*(InvertedBlock(n, group, count) for _ in range(blocks))) for n in features)
 
 
 def changes(features: list[int]) -> nn.ModuleList:
@@ -96,6 +95,7 @@ class R3GANGenerator(nn.Module):
         width: Channels of a map at most.
         base: A map of s pixels a side has `base / s` channels, or `width`.
         group: Channels in a group of the convolutions of 3 x 3.
+        blocks: Blocks of each size.
     """
 
     def __init__(
@@ -107,6 +107,7 @@ class R3GANGenerator(nn.Module):
         width: int = 768,
         base: int = 24576,
         group: int = 16,
+        blocks: int = 2,
     ):
         super().__init__()
         features = widths(size, width, base)
@@ -114,7 +115,7 @@ class R3GANGenerator(nn.Module):
         self.embedding = dense(num_classes, latent_dim) if num_classes else None
         self.first = dense(latent_dim * (2 if num_classes else 1), features[0])
         self.basis = nn.Parameter(torch.randn(features[0], 4, 4))
-        self.changes, self.stages = changes(features), stages(features, group)
+        self.changes, self.stages = changes(features), stages(features, group, blocks)
         self.to_image = pointwise(features[-1], channels)
 
     def forward(self, latent: Float[Tensor, "b z"], label: Labels | None = None) -> Images:
@@ -137,6 +138,7 @@ class R3GANDiscriminator(nn.Module):
         width: Channels of a map at most.
         base: A map of s pixels a side has `base / s` channels, or `width`.
         group: Channels in a group of the convolutions of 3 x 3.
+        blocks: Blocks of each size.
     """
 
     def __init__(
@@ -147,12 +149,13 @@ class R3GANDiscriminator(nn.Module):
         width: int = 768,
         base: int = 24576,
         group: int = 16,
+        blocks: int = 2,
     ):
         super().__init__()
         self.num_classes, self.channels, self.size = num_classes, channels, size
         features = widths(size, width, base)[::-1]
         self.from_image = pointwise(channels, features[0])
-        self.stages, self.changes = stages(features, group), changes(features)
+        self.stages, self.changes = stages(features, group, blocks), changes(features)
         last = features[-1]
         self.last = nn.Conv2d(last, last, 4, groups=last, bias=False)
         nn.init.normal_(self.last.weight, std=0.25)
