@@ -41,7 +41,13 @@ from lightning_gans.networks.wrappers.augment import Augment, augmented
 
 HERE = "benchmarks.experiments.limited_data"
 LOOKED_AT = 480  # images of each kind, groups of the minibatch deviation as in training
-RECIPES = {"digits": "stylegan2_ada_mnist", "emoji": "stylegan2_ada_openmoji"}
+RECIPE = "stylegan2_ada_mnist"
+DATA = {
+    "digits": "",
+    "emoji": "--data=OpenMojiDataModule --data.size=32 --data.batch_size=16 --data.held_out=0.2 "
+    "--model.generator.channels=3 --model.discriminator.discriminator.channels=3 "
+    "--trainer.callbacks=NewestCheckpoint --trainer.callbacks+=SampleGrid --trainer.callbacks.every_kimg=12",
+}
 WAYS = {"without ADA": "--model.regularizers=[]", "with ADA": ""}
 NAMES = {"training": "trained on", "held_out": "held out", "samples": "samples"}
 
@@ -69,8 +75,8 @@ def some(index: Int64[Tensor, " n"]) -> Int64[Tensor, " k"]:
 class Logits(Scorer):
     """Scores the mean logits of training images, of evaluation images not among them, and of samples, none augmented.
 
-    Logs `training`, `held_out`, `samples` and `p`, the probability of an `Augment`. The discriminator works in eval mode
-    with its last weights; the samples are the averaged generator's.
+    Logs `training`, `held_out`, `samples` and `p`, the probability of an `Augment`. The discriminator works in eval
+    mode with its last weights; the samples are the averaged generator's.
     """
 
     needs = ("discriminate",)
@@ -103,10 +109,10 @@ def trained(data: str, way: str, runs: Path, seed: int, weights: str | None, opt
         own = ["--seed_everything", str(seed), "--trainer.logger.save_dir", str(runs), "--trainer.logger.name", name]
         own += ["--trainer.callbacks+", f"{HERE}.Logits"]
         if data == "emoji":
-            own += ["--trainer.callbacks+", "GenerativeMetrics", "--trainer.callbacks.every_kimg", "8"]
+            own += ["--trainer.callbacks+", "GenerativeMetrics", "--trainer.callbacks.every_kimg", "6"]
             own += ["--trainer.callbacks.features", f"{HERE}.PooledVGG"]
             own += [f"--trainer.callbacks.features.weights={weights}"] * bool(weights)
-        train(RECIPES[data], *WAYS[way].split(), *own, *options)
+        train(RECIPE, *DATA[data].split(), *WAYS[way].split(), *own, *options)
     return folder
 
 
@@ -182,7 +188,7 @@ def draw(points: dict[str, dict[str, list[float]]], path: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", choices=RECIPES)
+    parser.add_argument("data", choices=DATA)
     parser.add_argument("runs", type=Path)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--weights", help="file of VGG16's weights, for emoji; downloaded if not given")
@@ -194,7 +200,7 @@ def main() -> None:
     points = {way: curves(folder) for way, folder in folders.items()}
     values = {way: summary(lines) for way, lines in points.items()}
     network = feature_network("digits" if args.data == "digits" else PooledVGG(args.weights))
-    data = data_of(RECIPES[args.data])
+    data = data_of(str(folders["with ADA"] / "config.yaml"))
     data.setup("fit")
     known = names_of(data.training, lambda batch: batch[0])
     new = (~is_among(names_of(data.evaluation, lambda batch: batch[0]), known)).nonzero().flatten()
