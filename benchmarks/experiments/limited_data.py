@@ -109,7 +109,7 @@ def trained(data: str, way: str, runs: Path, seed: int, weights: str | None, opt
         own = ["--seed_everything", str(seed), "--trainer.logger.save_dir", str(runs), "--trainer.logger.name", name]
         own += ["--trainer.callbacks+", f"{HERE}.Logits"]
         if data == "emoji":
-            own += ["--trainer.callbacks+", "GenerativeMetrics", "--trainer.callbacks.every_kimg", "6"]
+            own += ["--trainer.callbacks+", "GenerativeMetrics", "--trainer.callbacks.every_kimg", "6.4"]
             own += ["--trainer.callbacks.features", f"{HERE}.PooledVGG"]
             own += [f"--trainer.callbacks.features.weights={weights}"] * bool(weights)
         train(RECIPE, *DATA[data].split(), *WAYS[way].split(), *own, *options)
