@@ -12,6 +12,7 @@ from lightning_gans.datamodules.image_folder import ImageFolderDataModule
 from lightning_gans.datamodules.lsun import LSUNDataModule
 from lightning_gans.datamodules.mnist import MNISTDataModule
 from lightning_gans.datamodules.openmoji import OpenMojiDataModule
+from lightning_gans.datamodules.openmoji_captions import OpenMojiCaptionsDataModule
 from lightning_gans.datamodules.own_images import OwnImagesDataModule
 from lightning_gans.datamodules.paired_folder import PairedFolderDataModule
 from lightning_gans.datamodules.photos import PhotosDataModule
@@ -45,6 +46,7 @@ __all__ = [
     "ImagePairs",
     "LSUNDataModule",
     "MNISTDataModule",
+    "OpenMojiCaptionsDataModule",
     "OpenMojiDataModule",
     "OwnImagesDataModule",
     "PairedFolderDataModule",
