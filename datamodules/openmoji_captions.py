@@ -148,4 +148,6 @@ def main_colors(drawing: UInt8[np.ndarray, "h w 3"]) -> list[str]:
     colored = sum(numbers.values())
     if colored < LEAST * (colored + dark):
         return ["black"]
-    return [name for name in sorted(numbers, key=numbers.__getitem__, reverse=True)[:2] if numbers[name] > LEAST * colored]
+    return [
+        name for name in sorted(numbers, key=numbers.__getitem__, reverse=True)[:2] if numbers[name] > LEAST * colored
+    ]

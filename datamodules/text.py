@@ -76,11 +76,7 @@ class TextDataModule(TensorDataModule):
         self.captions = list(dict.fromkeys(chain(*training.captions, *evaluation.captions)))
         embedding = self.encoding.table(self.captions, self.cache)
         number = {caption: row for row, caption in enumerate(self.captions)}
-        return self.to_train_on(with_text(training, embedding, number)), with_text(evaluation, embedding, number)
-
-    def to_train_on(self, images: TextImages) -> TextImages:
-        """Returns what is trained on, such as crops of the images."""
-        return images
+        return with_text(training, embedding, number), with_text(evaluation, embedding, number)
 
     def prepare_data(self) -> None:
         if self.texts is None:
