@@ -66,7 +66,7 @@ class PickledVectors(CheckedEncoder):
 
 @dataclass(frozen=True)
 class SquaredDecoding(Decoding):
-    """The way from a photograph, or a part of it, to a square; what is not square is squeezed into it, as StackGAN does.
+    """The way from a photograph, or a part of it, to a square, into which it is squeezed, as StackGAN does.
 
     Args:
         parts: What is cut out of each file, by its path: left, top, right and bottom in pixels, as far as the image
@@ -167,7 +167,7 @@ class CaptionedClassesDataModule(TextDataModule):
             if folder.is_dir():
                 return folder
         raise FileNotFoundError(
-            f"There is no folder {' or '.join(map(str, folders))} with captions: name it as `captions`, or set `pickles`."
+            f"There is no folder {' or '.join(map(str, folders))} with captions: name it as `captions`."
         )
 
     def parted(self, items: list[Item]) -> tuple[list[Item], list[Item]]:
@@ -184,8 +184,8 @@ class CaptionedClassesDataModule(TextDataModule):
             where = str(found[0])
         else:
             raise FileNotFoundError(
-                f"Nothing says which classes are for testing: put {TEST_CLASSES}, which comes with the captions, beside "
-                f"{self.texts_folder()}, or StackGAN's train/{FILENAMES} and test/{FILENAMES} into {self.root}."
+                f"Nothing says which classes are for testing: put {TEST_CLASSES}, which comes with the captions, into "
+                f"{self.root}, or StackGAN's train/{FILENAMES} and test/{FILENAMES}."
             )
         if not (parts[0] and parts[1]):
             raise ValueError(f"{where} must name some classes of {self.root}, and not all, got {len(parts[1])} images.")

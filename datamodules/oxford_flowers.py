@@ -8,8 +8,8 @@ class OxfordFlowersDataModule(CaptionedClassesDataModule):
     """Flowers with ten captions each (Nilsback and Zisserman, 2008; Reed et al., 2016, https://arxiv.org/abs/1605.05395).
 
     The 8,189 photographs of 102 kinds lie in `jpg` as they are unpacked, and their captions in `text_c10` beside it, as
-    `class_00001/image_06734.txt`. Each image is squeezed into a square whole, as StackGAN does. Kinds are either trained
-    on or evaluated on, 82 and 20 of them, by `testclasses.txt`, which comes with the captions, or by StackGAN's
+    `class_00001/image_06734.txt`. Each image is squeezed into a square whole, as StackGAN does. Kinds are either
+    trained on or evaluated on, 82 and 20 of them, by `testclasses.txt`, which comes with the captions, or by StackGAN's
     `train/filenames.pickle` and `test/filenames.pickle`.
 
     Batches are `(image, text, label)`, crops and evaluation are as `CUBDataModule` has them.

@@ -24,15 +24,15 @@ class TextImageFolderDataModule(TextDataModule):
     UTF-8. Each image is turned upright as its EXIF data say, resized so that its shorter side has `resize` pixels, and
     cropped to the square in its centre; what is transparent becomes white.
 
-    Batches are `(image, text, label)`: images (b, c, size, size) in [-1, 1], and the vectors (b, n, k) of their captions,
-    n as many as the image with most captions has; the others have some of theirs several times. Wrong texts are those
-    of images with another label: images of equal captions have the same label, or those of one sub-folder. Evaluation
-    has the first caption of each image, in the order of the files.
+    Batches are `(image, text, label)`: images (b, c, size, size) in [-1, 1], and the vectors (b, n, k) of their
+    captions, n as many as the image with most captions has; the others have some of theirs several times. Wrong texts
+    are those of images with another label: images of equal captions have the same label, or those of one sub-folder.
+    Evaluation has the first caption of each image, in the order of the files.
 
     Args:
         folder: The folder.
-        captions: A CSV file with the columns `file`, a path within the folder, and `caption`, an image having one line or
-            several; null reads the text files beside the images.
+        captions: A CSV file with the columns `file`, a path within the folder, and `caption`, in which an image has one
+            line or several; null reads the text files beside the images.
         size: Height and width in pixels.
         resize: Height and width that images are cropped from, elsewhere in each epoch; null takes `size`, and always
             the same pixels.
