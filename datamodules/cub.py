@@ -16,8 +16,8 @@ class CUBDataModule(CaptionedClassesDataModule):
     The 11,788 photographs of 200 kinds lie as they are unpacked in `CUB_200_2011` (`images`, `images.txt`,
     `bounding_boxes.txt`), and their captions in `text_c10` or `text` beside it, a text file for each image. Each image
     is cut to the box of its bird as StackGAN does: 3/4 of the box's longer side from its middle in all directions, as
-    far as the image goes, then squeezed into a square. Kinds are either trained on or evaluated on, 150 and 50 of them, by
-    `testclasses.txt`, which comes with the captions, or by StackGAN's `train/filenames.pickle` and
+    far as the image goes, then squeezed into a square. Kinds are either trained on or evaluated on, 150 and 50 of them,
+    by `testclasses.txt`, which comes with the captions, or by StackGAN's `train/filenames.pickle` and
     `test/filenames.pickle`; `train_test_split.txt` is another split, and is not used.
 
     Batches are `(image, text, label)`: images (b, 3, size, size) in [-1, 1], the vectors (b, 10, k) of their captions,
