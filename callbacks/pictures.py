@@ -46,15 +46,13 @@ def captioned(images: UInt8[Tensor, "b c h w"], captions: Sequence[str]) -> Imag
     cells = [beneath(to_pil_image(image), text) for image, text in zip(pixels, captions, strict=True)]
     columns = math.ceil(math.sqrt(len(cells) * max(cell.height for cell in cells) / cells[0].width))
     rows = [cells[start : start + columns] for start in range(0, len(cells), columns)]
-    size = (
-        (cells[0].width + ASIDE) * len(rows[0]) + ASIDE,
-        sum(max(c.height for c in row) + ASIDE for row in rows) + ASIDE,
-    )
+    heights = [max(cell.height for cell in row) + ASIDE for row in rows]
+    size = (cells[0].width + ASIDE) * len(rows[0]) + ASIDE, sum(heights) + ASIDE
     whole, top = Image.new("RGB", size, "white"), ASIDE
-    for row in rows:
+    for row, height in zip(rows, heights, strict=True):
         for number, cell in enumerate(row):
             whole.paste(cell, (ASIDE + number * (cell.width + ASIDE), top))
-        top += max(cell.height for cell in row) + ASIDE
+        top += height
     return whole
 
 

@@ -24,9 +24,9 @@ class SampleGrid(Callback):
 
     The files are `samples/<name>_<kimg>kimg.png` in the run folder, one for each kind of image that the variant
     draws, and `samples/real.png` beside them. The frames of a sequence stand side by side, and captions below their
-    images. Any logger that takes images gets them too. Labels and source images are spread evenly over the evaluation images of a data module of the
-    package, since those of a folder stand class by class. With other data they come from the start of the validation
-    data, or without any from the first training batch; then a resumed run has others.
+    images. Any logger that takes images gets them too. Labels and source images are spread evenly over the evaluation
+    images of a data module of the package, since those of a folder stand class by class. With other data they come from
+    the start of the validation data, or without any from the first training batch; then a resumed run has others.
 
     Args:
         every_kimg: Thousands of training images between two grids; there is also one at the start and one at the end.
