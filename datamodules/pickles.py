@@ -36,21 +36,26 @@ def reconstructed(*_: Any) -> Array:
     return Array()
 
 
-def scalar(kind: Kind, data: bytes | str) -> Any:
+def scalar(kind: Kind, data: Any) -> Any:
     """Takes the place of `numpy.core.multiarray.scalar`, which makes one number."""
     return np.frombuffer(as_bytes(data), kind.dtype)[0].item()
 
 
-def from_buffer(data: bytes, kind: Kind, shape: tuple[int, ...], order: str = "C") -> Array:
+def from_buffer(data: Any, kind: Kind, shape: tuple[int, ...], order: str = "C") -> Array:
     """Takes the place of `numpy.core.numeric._frombuffer`, which makes an array of a newer pickle."""
     array = Array()
     array.value = np.frombuffer(data, kind.dtype).reshape(shape, order="F" if order == "F" else "C")
     return array
 
 
-def as_bytes(data: bytes | str, encoding: str = "latin1") -> bytes:
+def as_bytes(data: Any, encoding: str = "latin1") -> bytes:
     """Returns bytes, which Python 2 pickled as a text, and takes the place of `_codecs.encode`."""
     return bytes(data) if not isinstance(data, str) else data.encode("latin1")
+
+
+def nothing() -> bytes:
+    """Takes the place of `bytes`, which makes those of an array without numbers."""
+    return b""
 
 
 ADMITTED = {
@@ -70,6 +75,8 @@ class PlainUnpickler(pickle.Unpickler):
             return ADMITTED[name]
         if (module, name) == ("_codecs", "encode"):
             return as_bytes
+        if (module, name) in (("__builtin__", "bytes"), ("builtins", "bytes")):
+            return nothing
         raise pickle.UnpicklingError(f"{module}.{name}")
 
 
