@@ -14,7 +14,8 @@ from torchvision.utils import make_grid
 
 READABLE = 56  # pixels that an image is high at least
 CELL = 128  # pixels that an image above a caption is wide at least
-SMALL, MOST_LINES, ASIDE = 12, 5, 10  # of captions below images: height of letters, lines, pixels to the next image
+SMALL, MOST_LINES = 12, 5  # height of letters below an image of this width, and most lines of them
+ABREAST, ASIDE = 7, 10  # images above captions in a row, which the report shows in full size, and pixels between them
 GUTTER, GAP = 4, 24  # pixels between images, and between pictures
 
 
@@ -40,12 +41,11 @@ def near_square_grid(images: UInt8[Tensor, "b c h w"]) -> UInt8[Tensor, "3 heigh
 
 
 def captioned(images: UInt8[Tensor, "b c h w"], captions: Sequence[str]) -> Image.Image:
-    """Returns images row by row, each above its caption in small letters; small images are enlarged."""
+    """Returns images row by row, each above its caption; small ones are enlarged, each pixel a square."""
     times = -(-CELL // images.shape[3])
     pixels = images.repeat_interleave(times, 2).repeat_interleave(times, 3)
     cells = [beneath(to_pil_image(image), text) for image, text in zip(pixels, captions, strict=True)]
-    columns = math.ceil(math.sqrt(len(cells) * max(cell.height for cell in cells) / cells[0].width))
-    rows = [cells[start : start + columns] for start in range(0, len(cells), columns)]
+    rows = [cells[start : start + ABREAST] for start in range(0, len(cells), ABREAST)]
     heights = [max(cell.height for cell in row) + ASIDE for row in rows]
     size = (cells[0].width + ASIDE) * len(rows[0]) + ASIDE, sum(heights) + ASIDE
     whole, top = Image.new("RGB", size, "white"), ASIDE
@@ -58,7 +58,7 @@ def captioned(images: UInt8[Tensor, "b c h w"], captions: Sequence[str]) -> Imag
 
 def beneath(image: Image.Image, text: str) -> Image.Image:
     """Returns an image with a text below it, in lines as wide as the image; what is too long ends with dots."""
-    lines = [caption(line, SMALL) for line in wrapped(text, image.width)]
+    lines = [caption(line, letters(image.width)) for line in wrapped(text, image.width)]
     whole = Image.new("RGB", (image.width, image.height + sum(line.height for line in lines)), "white")
     whole.paste(image, (0, 0))
     top = image.height
@@ -92,8 +92,13 @@ def shortened(line: str, width: int) -> str:
 
 
 def fits(line: str, width: int) -> bool:
-    """Returns True for a line of small letters that is no wider than `width` pixels."""
-    return font(SMALL).getbbox(line)[2] + 2 <= width
+    """Returns True for a line that is no wider than an image of `width` pixels."""
+    return round(font(letters(width)).getbbox(line)[2]) + 2 <= width
+
+
+def letters(width: int) -> int:
+    """Returns how high the letters below an image of `width` pixels are."""
+    return SMALL * width // CELL
 
 
 def mosaic(images: Float[Tensor, "b c h w"], columns: int) -> Image.Image:

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 from jaxtyping import config
-from lightning.pytorch.callbacks import ModelCheckpoint
 from PIL import Image
 from torch import nn
 
@@ -295,7 +294,8 @@ def test_wrong_settings_of_described_digits_are_refused(settings, sentence, unty
 
 # CUB and Oxford flowers as they lie on disk.
 
-BIRDS = [f"{kind}/{kind[4:]}_{number:04d}_{number}" for kind in ("001.Gull", "002.Wren", "003.Jay") for number in (1, 2)]
+KINDS = "001.Gull", "002.Wren", "003.Jay"
+BIRDS = [f"{kind}/{kind[4:]}_{number:04d}_{number}" for kind in KINDS for number in (1, 2)]
 BOXES = ["60.0 27.0 40.0 20.0", *["10.0 10.0 20.0 20.0"] * 5]
 
 
@@ -379,7 +379,7 @@ def test_the_decoded_birds_are_kept_and_made_anew_with_other_boxes(birds, tmp_pa
         ("testclasses.txt", None, "Nothing says which classes are for testing: put testclasses.txt"),
         ("testclasses.txt", "004.Owl\n", "must name some classes of .*birds, and not all, got 0 images"),
         ("CUB_200_2011/images.txt", None, "CUB_200_2011 has no images.txt: unpack CUB_200_2011.tgz"),
-        ("CUB_200_2011/images.txt", "1 a.jpg\n3 b.jpg\n", "Line 2 of .*images.txt must be 2 and a value, got '3 b.jpg'"),
+        ("CUB_200_2011/images.txt", "1 a.jpg\n3 b.jpg\n", "Line 2 of .* must be 2 and a value, got '3 b.jpg'"),
         ("CUB_200_2011/bounding_boxes.txt", "1 2.0\n", "Line 1 of .* must be 1 and 4 values, got '1 2.0'"),
         (f"CUB_200_2011/images/{BIRDS[1]}.jpg", None, f"There is no image .*{BIRDS[1]}.jpg: unpack the images"),
         (f"text_c10/{BIRDS[0]}.txt", None, f"There are no captions .*{BIRDS[0]}.txt"),
@@ -455,7 +455,7 @@ def test_photographs_are_parted_by_the_pickles_where_captions_are_encoded(pickle
 def test_a_checkpoint_of_vectors_refuses_an_encoder(pickles):
     data = ready(cub(pickles, pickles=True))
     data.load_state_dict(data.state_dict())
-    with pytest.raises(ValueError, match="must be that of the checkpoint, char-CNN-RNN-embeddings.pickle with 2 numbers"):
+    with pytest.raises(ValueError, match="that of the checkpoint, char-CNN-RNN-embeddings.pickle with 2 numbers"):
         cub(pickles).load_state_dict(data.state_dict())
     with pytest.raises(ValueError, match="`text` needs an encoder, and `pickles` gives vectors alone, got 'a gull'"):
         cub(pickles, pickles=True, text="a gull")
@@ -667,7 +667,7 @@ def test_predict_draws_images_of_a_text(trained, capsys):
         assert abs(arrays["image"].mean() / 127.5 - 1 - np.tanh(0.26)) < 0.05  # of its 26 letters
         assert len({image.mean() for image in arrays["image"]}) > 1
     with Image.open(runs / "version_1" / "samples.png") as picture:
-        assert picture.width == 2 * 138 + 10 and picture.height > 2 * 138 + 10  # two by two, with lines below
+        assert picture.width == 3 * 138 + 10 and picture.height > 138 + 10 + 2 * 16  # three, with two lines below
 
 
 def test_predict_without_a_text_draws_the_captions_to_evaluate_on(trained):
@@ -700,7 +700,7 @@ def test_grids_have_captions_below_their_images(trained):
     assert len(samples) == 3  # real, at the start and at the end
     for path in samples:
         with Image.open(path) as picture:
-            assert picture.width == 3 * 138 + 10 and picture.height > 2 * 138 + 10
+            assert picture.width == 4 * 138 + 10 and picture.height > 138 + 10 + 3 * 16
 
 
 def test_a_picture_holds_its_images_enlarged_and_letters_below_them():
@@ -709,6 +709,11 @@ def test_a_picture_holds_its_images_enlarged_and_letters_below_them():
     assert (picture[10:138, 10:138] == 7).all() and (picture[10:138, 148:276] == 7).all()
     below = picture[138:] < 128
     assert not below[:, :138].any() and below[:, 148:276].any()
+
+
+def test_letters_grow_with_the_images():
+    heights = [captioned(torch.zeros(1, 3, side, side, dtype=torch.uint8), ["two words"]).height for side in (128, 256)]
+    assert heights == [128 + 17 + 20, 256 + 34 + 20]
 
 
 def test_long_captions_are_wrapped_and_end_with_dots():
