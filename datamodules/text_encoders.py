@@ -150,7 +150,7 @@ class CheckedEncoder:
         Raises:
             ValueError: The sample text has another vector.
         """
-        kept = state["sample"]
+        kept = state["sample"].cpu()
         if kept.shape == self.sample.shape and (kept - self.sample).norm() <= TOLERANCE * kept.norm():
             return
         same = ", which gives other vectors than it did" if self.name == state["name"] else ""
