@@ -384,7 +384,7 @@ def test_the_decoded_birds_are_kept_and_made_anew_with_other_boxes(birds, tmp_pa
         (f"CUB_200_2011/images/{BIRDS[1]}.jpg", None, f"There is no image .*{BIRDS[1]}.jpg: unpack the images"),
         (f"text_c10/{BIRDS[0]}.txt", None, f"There are no captions .*{BIRDS[0]}.txt"),
         (f"text_c10/{BIRDS[0]}.txt", "\n  \n", f"{BIRDS[0]}.txt is empty"),
-        (f"text_c10/{BIRDS[0]}.txt", b"a bird\ncaf\xe9\n", rf"{BIRDS[0]}.txt is not UTF-8 in line 2 \(byte 0xe9\)"),
+        (f"text_c10/{BIRDS[0]}.txt", b"a bird\n\xe9t\xe9\n", rf"{BIRDS[0]}.txt is not UTF-8 in line 2 \(byte 0xe9\)"),
     ],
 )
 def test_what_is_wrong_with_cub_is_said_with_the_file(birds, name, content, sentence):
@@ -587,7 +587,7 @@ def test_captions_come_from_a_table(folder, tmp_path):
         ("file,caption\na/0.png,\n", "Line 2 of .*captions.csv has no caption for a/0.png"),
         ("file,caption\n../a.png,x\n", "Line 2 of .*captions.csv names ../a.png, and .*own has no such image"),
         ("file,caption\na/0.png,x\n", "captions.csv has no caption for a/2.png and 4 others of .*own"),
-        (b"file,caption\na/0.png,caf\xe9\n", r"captions.csv is not UTF-8 in line 2 \(byte 0xe9\)"),
+        (b"file,caption\na/0.png,\xe9t\xe9\n", r"captions.csv is not UTF-8 in line 2 \(byte 0xe9\)"),
     ],
 )
 def test_a_wrong_table_of_captions_is_refused(folder, tmp_path, table, sentence):
