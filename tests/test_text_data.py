@@ -2,6 +2,8 @@
 
 import os
 import pickle
+from contextlib import redirect_stdout
+from io import StringIO
 
 import numpy as np
 import pytest
@@ -644,58 +646,65 @@ model:
     discriminator: tests.test_text_data.Judge
 data:
   class_path: DescribedDigitsDataModule
-  init_args: {{num_images: 16, num_evaluation_images: 8, batch_size: 8, encoder: tests.test_text_data.lengths}}
+  init_args:
+    {{num_images: 16, num_evaluation_images: 8, batch_size: 8, encoder: tests.test_text_data.lengths, cache: {root}}}
 """
 
 
-@pytest.fixture
-def trained(tmp_path, capsys):
-    """The words of a command that uses a trained run, and the folder of its runs."""
-    write(tmp_path / "recipe.yaml", RECIPE.format(root=tmp_path))
-    recipe = ["--config", str(tmp_path / "recipe.yaml")]
-    main(["fit", *recipe, "--trainer.callbacks+", "SampleGrid", "--trainer.callbacks.num_images", "4"])
-    return [*recipe, "--ckpt_path", "last"], tmp_path / "run"
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """The words of a command that uses a trained run, the folder of its runs, and what the run printed."""
+    root = tmp_path_factory.mktemp("trained")
+    write(root / "recipe.yaml", RECIPE.format(root=root))
+    recipe = ["--config", str(root / "recipe.yaml")]
+    with redirect_stdout(StringIO()) as printed:
+        main(["fit", *recipe, "--trainer.callbacks+", "SampleGrid", "--trainer.callbacks.num_images", "4"])
+    return [*recipe, "--ckpt_path", str(root / "run/version_0/checkpoints/last.ckpt")], root / "run", printed.getvalue()
 
 
-def test_predict_draws_images_of_a_text(trained, capsys):
-    command, runs = trained
-    assert "of text  lightning-gans predict" in capsys.readouterr().out
+def newest(runs):
+    return max(runs.glob("version_*"), key=lambda run: int(run.name.removeprefix("version_")))
+
+
+def test_predict_draws_images_of_a_text(trained):
+    command, runs, printed = trained
+    assert "of text  lightning-gans predict" in printed
     main(["predict", *command, "--data.text", "a thick red seven on white", "--data.images_per_text", "3"])
-    with np.load(runs / "version_1" / "samples.npz") as arrays:
+    with np.load(newest(runs) / "samples.npz") as arrays:
         assert arrays["image"].shape == (3, 64, 64, 3)
         assert arrays["caption"].tolist() == ["a thick red seven on white"] * 3
         assert abs(arrays["image"].mean() / 127.5 - 1 - np.tanh(0.26)) < 0.05  # of its 26 letters
         assert len({image.mean() for image in arrays["image"]}) > 1
-    with Image.open(runs / "version_1" / "samples.png") as picture:
+    with Image.open(newest(runs) / "samples.png") as picture:
         assert picture.width == 3 * 138 + 10 and picture.height > 138 + 10 + 2 * 16  # three, with two lines below
 
 
 def test_predict_without_a_text_draws_the_captions_to_evaluate_on(trained):
-    command, runs = trained
+    command, runs, _ = trained
     main(["predict", *command])
-    with np.load(runs / "version_1" / "samples.npz") as arrays:
+    with np.load(newest(runs) / "samples.npz") as arrays:
         assert arrays["image"].shape == (8, 64, 64, 3) and len({*arrays["caption"]}) == 8
 
 
 def test_predict_refuses_another_encoder_than_that_of_the_checkpoint(trained, capsys):
-    command, _ = trained
+    command, *_ = trained
     with pytest.raises(SystemExit):
         main(["predict", *command, "--data.text", "a seven", "--data.encoder", "HashedWords"])
     assert "`encoder` must be that of the checkpoint, tests.test_text_data.lengths with 3" in capsys.readouterr().err
 
 
 def test_other_data_must_have_the_encoder_of_the_checkpoint_as_well(trained, capsys):
-    command, runs = trained
+    command, runs, _ = trained
     other = ["--data", "OpenMojiCaptionsDataModule", "--data.text", "a seven"]
     with pytest.raises(SystemExit):
         main(["predict", *command, *other, "--data.encoder", "HashedWords"])
     assert "`encoder` must be that of the checkpoint, tests.test_text_data.lengths" in capsys.readouterr().err
     main(["predict", *command, *other])  # which keeps the encoder of the recipe
-    assert list(runs.glob("*/samples.npz"))
+    assert (newest(runs) / "samples.npz").exists()
 
 
 def test_grids_have_captions_below_their_images(trained):
-    _, runs = trained
+    _, runs, _ = trained
     samples = sorted((runs / "version_0" / "samples").glob("*.png"))
     assert len(samples) == 3  # real, at the start and at the end
     for path in samples:
