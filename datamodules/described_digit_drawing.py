@@ -24,7 +24,7 @@ STARTS = "this is", "here is", "a picture of", "you see"
 
 
 class Plan(NamedTuple):
-    """What pictures are to show."""
+    """Contents of pictures that are to be drawn."""
 
     source: Int64[np.ndarray, " n"]
     """The digits that they show, as numbers of images."""

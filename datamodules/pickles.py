@@ -10,7 +10,7 @@ NUMBERS = "biuf"  # kinds of arrays: truth values, whole numbers and floats
 
 
 class Kind:
-    """Stands for a `numpy.dtype` of numbers while a pickle is read."""
+    """Stand-in for a `numpy.dtype` of numbers while a pickle is read."""
 
     def __init__(self, name: str, *_: Any):
         self.dtype = np.dtype(str(name))
@@ -22,7 +22,7 @@ class Kind:
 
 
 class Array:
-    """Stands for a `numpy.ndarray` while a pickle is read."""
+    """Stand-in for a `numpy.ndarray` while a pickle is read."""
 
     value: np.ndarray
 

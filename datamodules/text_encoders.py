@@ -22,9 +22,10 @@ TOLERANCE = 0.02  # by which its vector may differ between machines, relative to
 
 
 class TextEncoder(ABC):
-    """A way from texts to vectors that a recipe can name, with its settings.
+    """Base of the ways from texts to vectors that a recipe can name with their settings.
 
-    Its `repr` tells it from others. A plain function, or any other object that is called alike, does as well.
+    Its `repr` says the settings, as the name that a checkpoint keeps. A plain function does as well, or any other
+    object that is called alike.
     """
 
     @abstractmethod
