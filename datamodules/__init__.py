@@ -10,6 +10,7 @@ from lightning_gans.datamodules.house_numbers import HouseNumbersDataModule
 from lightning_gans.datamodules.image_folder import ImageFolderDataModule
 from lightning_gans.datamodules.lsun import LSUNDataModule
 from lightning_gans.datamodules.mnist import MNISTDataModule
+from lightning_gans.datamodules.moving_mnist import MovingMNISTDataModule
 from lightning_gans.datamodules.openmoji import OpenMojiDataModule
 from lightning_gans.datamodules.own_images import OwnImagesDataModule
 from lightning_gans.datamodules.paired_folder import PairedFolderDataModule
@@ -23,6 +24,7 @@ from lightning_gans.datamodules.tensors import (
     Unpaired,
     UnpairedSets,
 )
+from lightning_gans.datamodules.turning_faces import TurningFacesDataModule
 from lightning_gans.datamodules.unpaired import UnpairedDataModule
 from lightning_gans.datamodules.unpaired_folder import UnpairedFolderDataModule
 
@@ -39,6 +41,7 @@ __all__ = [
     "ImagePairs",
     "LSUNDataModule",
     "MNISTDataModule",
+    "MovingMNISTDataModule",
     "OpenMojiDataModule",
     "OwnImagesDataModule",
     "PairedFolderDataModule",
@@ -48,6 +51,7 @@ __all__ = [
     "TensorDataModule",
     "TensorImages",
     "TensorPoints",
+    "TurningFacesDataModule",
     "Unpaired",
     "UnpairedDataModule",
     "UnpairedFolderDataModule",
