@@ -13,6 +13,7 @@ from lightning_gans.datamodules.mnist import MNISTDataModule
 from lightning_gans.datamodules.moving_mnist import MovingMNISTDataModule
 from lightning_gans.datamodules.openmoji import OpenMojiDataModule
 from lightning_gans.datamodules.own_images import OwnImagesDataModule
+from lightning_gans.datamodules.own_sequences import OwnSequencesDataModule
 from lightning_gans.datamodules.paired_folder import PairedFolderDataModule
 from lightning_gans.datamodules.photos import PhotosDataModule
 from lightning_gans.datamodules.svhn import SVHNDataModule
@@ -44,6 +45,7 @@ __all__ = [
     "MovingMNISTDataModule",
     "OpenMojiDataModule",
     "OwnImagesDataModule",
+    "OwnSequencesDataModule",
     "PairedFolderDataModule",
     "PhotosDataModule",
     "SVHNDataModule",

@@ -85,7 +85,7 @@ class PGNDiscriminator(nn.Module):
         width: Channels of all convolutions; 64 in the paper.
         kernel: Height and width of their kernels; 5 in the paper.
         pool: Height and width of what each of two poolings takes the maximum of; 3 in the paper.
-        hidden: Units of the LSTM, and of the layers after it; 1024 in the paper.
+        hidden: Units of the LSTM and of the layers after it, of which the last has a quarter; 1024 in the paper.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class PGNDiscriminator(nn.Module):
         features = math.prod(self.encoder.shape)
         self.memory = LSTM(features, hidden)
         self.look = nn.Linear(features, hidden)
-        fused = max(1, hidden // 4)
+        fused = max(8, hidden // 4)
         self.fusion = nn.Sequential(
             nn.Linear(2 * hidden, hidden), nn.ReLU(), nn.Linear(hidden, fused), nn.ReLU(), nn.Linear(fused, 2)
         )
