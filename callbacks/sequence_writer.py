@@ -39,7 +39,7 @@ class SequenceWriter(Callback):
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         if not isinstance(data, OwnSequencesDataModule):
             raise ValueError(
-                "`SequenceWriter` needs sequences to name its files after: give OwnSequencesDataModule, or leave it out."
+                "`SequenceWriter` needs sequences to name files after: give OwnSequencesDataModule, or leave it out."
             )
         run_folder = results_folder(trainer)  # a broadcast
         self._folder = run_folder / "sequences" if self.folder is None else Path(self.folder)

@@ -27,8 +27,8 @@ class OwnSequencesDataModule(LightningDataModule):
     """Sequences of frames for `predict` to draw what comes next; see `SequenceWriter`.
 
     A sequence is a folder of images in the order of the numbers in their names, an animated GIF, or a numpy file of
-    bytes (t, h, w), (t, h, w, c) or (t, c, h, w). A frame is turned upright, cropped to a square and resized to the size
-    of the generator, in gray if the generator is.
+    bytes (t, h, w), (t, h, w, c) or (t, c, h, w). A frame is turned upright, cropped to a square and resized to the
+    size of the generator, in gray if the generator is.
 
     Args:
         path: A sequence, or a folder of sequences.
@@ -53,7 +53,9 @@ class OwnSequencesDataModule(LightningDataModule):
 
     def setup(self, stage: str) -> None:
         if stage != "predict":
-            raise ValueError("`OwnSequencesDataModule` has nothing to train on or to score: give it to `predict` alone.")
+            raise ValueError(
+                "`OwnSequencesDataModule` has nothing to train on or to score: give it to `predict` alone."
+            )
         module: Any = self.trainer.lightning_module  # type: ignore[union-attr]
         module.require("OwnSequencesDataModule", "extrapolate")
         if missing := [name for name in ("size", "channels") if not hasattr(module.generator, name)]:

@@ -1,4 +1,4 @@
-"""Sequences: PGN's networks and losses, heads that turn, Moving MNIST's file, and sequences of one's own to go on with."""
+"""Sequences: PGN's networks and losses, heads that turn, Moving MNIST's file, and sequences of one's own."""
 
 import re
 import shlex
@@ -258,7 +258,11 @@ def test_moving_mnist_is_cut_into_clips_of_a_past_and_a_next_frame(tmp_path):
     assert len(data.training) == 9 and len(data.evaluation) == 6
     target, previous = data.training[torch.tensor([0, 2, 3])]
     assert target.shape == (3, 1, 64, 64) and previous.shape == (3, 5, 1, 64, 64)
-    assert numbers(target) == [5, 17, 15] and numbers(previous) == [[0, 1, 2, 3, 4], [12, 13, 14, 15, 16], [*range(10, 15)]]
+    assert numbers(target) == [5, 17, 15] and numbers(previous) == [
+        [0, 1, 2, 3, 4],
+        [12, 13, 14, 15, 16],
+        [*range(10, 15)],
+    ]
     assert numbers(data.evaluation[torch.tensor([0])][0]) == [35]
 
 
@@ -292,7 +296,9 @@ def extended(path, out, module=None, callbacks=(), **options):
     module, given = module or pgn(ema_halflife=0.0), []
     module.generator.register_forward_pre_hook(lambda _, inputs: given.append(numbers(inputs[0])[0]))
     data = OwnSequencesDataModule(str(path), **options)
-    trainer(out.parent, callbacks=[SequenceWriter(str(out)), *callbacks]).predict(module, data, return_predictions=False)
+    trainer(out.parent, callbacks=[SequenceWriter(str(out)), *callbacks]).predict(
+        module, data, return_predictions=False
+    )
     return given
 
 

@@ -4,15 +4,15 @@
 
 RUNS is the folder for the runs, trainings of `pgn_turning_faces` of equally many steps: by the squared error alone and
 with the adversary, each on heads that turn evenly and on heads whose last turn has a jitter of 10 degrees, and an
-autoencoder that draws the last frame again. A run that is there already is not trained again; with `--only NAME` nothing
-is done but one of them. What follows goes to `lightning-gans fit`.
+autoencoder that draws the last frame again. A run that is there already is not trained again; with `--only NAME`
+nothing is done but one of them. What follows goes to `lightning-gans fit`.
 
 Clips held out are drawn behind. Of each drawing there is the squared error, beside that of the last frame as it is; the
 energy of its Laplacian, which is its sharpness, over that of the truth; and the identity: the error from the true head
 over that from the most similar of 12 other heads, all at the true angle. With jitter the mean of all futures can be
 computed, since the heads can be drawn again at any angle: it has the least squared error that is possible, and it is
-blurred. A ridge regression then reads from the LSTM's state the angle (sine and cosine) in the last given frame, the turn,
-and the head (main components of views from the front). Writes `results/turning_faces.json` and, in docs/images,
+blurred. A ridge regression then reads from the LSTM's state the angle (sine and cosine) in the last given frame, the
+turn, and the head (main components of views from the front). Writes `results/turning_faces.json` and, in docs/images,
 `turning_faces.png`, with what was given, the truth and what was drawn by the squared error and with the adversary, and
 `turning_faces_ahead.png`, with ten frames drawn one behind the other.
 """
@@ -239,13 +239,13 @@ def main() -> None:
         for name, module in readers.items()
     }
     protocol = {
-        "images": f"{count} clips of heads held out, seed {data.data_seed}, {data.size} pixels, {length - 1} frames given",
+        "images": f"{count} clips of heads held out, seed {data.data_seed}, {data.size} pixels, {length - 1} given",
         "samples": "moving average (EMA), eval mode, float32",
         "error": "mean squared error of values from 0 to 1",
         "laplacian": "mean square of the Laplacian over that of the truth",
         "gradient": "mean squared difference of neighbors over that of the truth",
-        "identity_margin": f"median of the error from the true head over that from the nearest of {OTHERS} others, which "
-        "look most alike from the front, at the true angle",
+        "identity_margin": f"median of the error from the true head over that from the nearest of {OTHERS} others, "
+        "which look most alike from the front, at the true angle",
         "ahead": f"error of each of {AHEAD} frames, each drawn from the {length - 1} before it",
         "mean of futures": f"of {FUTURES} equally likely last frames, jitter {JITTER:g} degrees",
         "spread": "standard deviation over 8 draws, over that of the futures",

@@ -125,10 +125,10 @@ class Pix2Pix(Restoration):
 
 
 class PGN(Restoration):
-    """Predictive generative networks: the next frame of a sequence (Lotter et al., 2016, https://arxiv.org/abs/1511.06380).
+    """Predictive generative networks (Lotter et al., 2016, https://arxiv.org/abs/1511.06380).
 
-    The squared error alone blurs what is uncertain. The discriminator judges a frame behind those before it, and has the
-    generator draw one of the possible ones:
+    They draw the next frame of a sequence. The squared error alone blurs what is uncertain. The discriminator judges a
+    frame behind those before it, and has the generator draw one of the possible ones:
 
         L_G = E|t - G(s)|^2 + lambda E[-log D(G(s), s)],    with frames in [0, 1]
 
@@ -145,7 +145,7 @@ class PGN(Restoration):
         kwargs: See `Restoration` and `AdversarialModule`.
     """
 
-    convert = None  # of single images nothing is made
+    convert = None  # type: ignore[assignment]  # of single images nothing is made
 
     def __init__(
         self,

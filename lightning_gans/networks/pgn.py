@@ -24,8 +24,8 @@ class PGNGenerator(nn.Module):
     """Draws the next frame of a sequence of any length.
 
     The decoder draws from the state, and from noise that is uniform in [0, 0.5]. Its convolutions are full, and their
-    kernels are as large as leads back to the encoder's sizes: 7 pixels in the paper. What it draws is cut off at black and
-    at white (SatLU), where the paper has [0, 1] and this is [-1, 1].
+    kernels are as large as leads back to the encoder's sizes: 7 pixels in the paper. What it draws is cut off at black
+    and at white (SatLU), at 0 and 1 in the paper and at -1 and 1 here.
 
     Args:
         channels: Image channels.
@@ -134,7 +134,9 @@ class FrameEncoder(nn.Module):
         quarter = (half - kernel + 1) // pool
         if quarter < 1:
             least = kernel - 1 + pool * (kernel - 1 + pool)
-            raise ValueError(f"`size` must be at least {least} for kernels of {kernel} and a pool of {pool}, got {size}.")
+            raise ValueError(
+                f"`size` must be at least {least} for kernels of {kernel} and a pool of {pool}, got {size}."
+            )
         self.sizes = (size, half), (half, quarter)
         self.shape = (width, quarter, quarter)
         self.layers = nn.Sequential(
