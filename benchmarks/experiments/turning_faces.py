@@ -1,20 +1,27 @@
 """Draws the next frame of turning heads by the squared error alone and with the adversary, and measures both.
 
-    python -m benchmarks.experiments.turning_faces RUNS
+    python -m benchmarks.experiments.turning_faces frames RUNS
+    python -m benchmarks.experiments.turning_faces states RUNS
+    python -m benchmarks.experiments.turning_faces jitter RUNS
 
-RUNS is the folder for the runs, trainings of `pgn_turning_faces` of equally many steps: by the squared error alone and
-with the adversary, each on heads that turn evenly and on heads whose last turn has a jitter of 10 degrees, and an
-autoencoder that draws the last frame again. A run that is there already is not trained again; with `--only NAME`
-nothing is done but one of them. What follows goes to `lightning-gans fit`.
+RUNS is the folder for the runs, trainings of `pgn_turning_faces`. One goes as far as the squared error is alone, and two go
+on from there, by the squared error and with the adversary, which is bit for bit what two whole runs would be. A run that
+is there already is not trained again; with `--only NAME` nothing is done but one of them. What follows goes to
+`lightning-gans fit`. All is measured on clips held out.
 
-Clips held out are drawn behind. Of each drawing there is the squared error, beside that of the last frame as it is; the
-energy of its Laplacian, which is its sharpness, over that of the truth; and the identity: the error from the true head
-over that from the most similar of 12 other heads, all at the true angle. With jitter the mean of all futures can be
-computed, since the heads can be drawn again at any angle: it has the least squared error that is possible, and it is
-blurred. A ridge regression then reads from the LSTM's state the angle (sine and cosine) in the last given frame, the
-turn, and the head (main components of views from the front). Writes `results/turning_faces.json` and, in docs/images,
-`turning_faces.png`, with what was given, the truth and what was drawn by the squared error and with the adversary, and
+`frames`: the squared error of what is drawn, beside that of the last frame as it is; its sharpness, which is the energy of
+the Laplacian over that of the truth; and its identity, which is the error from the true head over that from the most
+similar of 12 other heads at the true angle. Writes `results/turning_faces.json` and, in docs/images, `turning_faces.png`,
+with what was given, the truth, and what was drawn by the squared error and with the adversary, and
 `turning_faces_ahead.png`, with ten frames drawn one behind the other.
+
+`states`: what a ridge regression reads from the LSTM's state: the angle (sine and cosine) in the last given frame, the
+turn, and the head (main components of views from the front), beside states of an autoencoder, which draws the last given
+frame again, and of an untrained network. Writes `results/turning_faces_states.json`.
+
+`jitter`: the same as `frames` for heads whose last turn has a jitter of 10 degrees. The mean of all futures can be
+computed, since heads can be drawn again at any angle: it has the least squared error that is possible, and is blurred.
+Writes `results/turning_faces_jitter.json`.
 """
 
 import argparse
@@ -36,17 +43,21 @@ from lightning_gans.datamodules import TurningFacesDataModule
 from lightning_gans.datamodules.face_drawing import Camera, Head
 from lightning_gans.datamodules.tensors import floats
 from lightning_gans.datamodules.turning_faces import REACH, Motion, TurningFaces, person, seen
+from lightning_gans.mechanics.randomness import seeded
 from lightning_gans.metrics.fidelity import gradient_energy, laplacian_energy
 
 RECIPE = "pgn_turning_faces"
-ALONE = ["--model.adversarial_weight=0", "--model.discriminator=null"]
+ALONE = "--model.adversarial_weight=0"
 JITTER = 10.0  # degrees
-RUNS = {
-    "squared error": ALONE,
-    "adversarial": [],
-    "autoencoder": [*ALONE, "--data=benchmarks.experiments.turning_faces.LastFrames"],
-    "squared error, jitter": [*ALONE, f"--data.jitter={JITTER}"],
-    "adversarial, jitter": [f"--data.jitter={JITTER}"],
+START = 2000  # steps of the recipe by the squared error alone
+RUNS: dict[str, tuple[str | None, list[str]]] = {  # the run that each goes on from, and its options
+    "start": (None, [f"--trainer.max_steps={START}"]),
+    "squared error": ("start", [ALONE]),
+    "adversarial": ("start", []),
+    "autoencoder": (None, [ALONE, "--data=benchmarks.experiments.turning_faces.LastFrames"]),
+    "start, jitter": (None, [f"--data.jitter={JITTER}", f"--trainer.max_steps={START}"]),
+    "squared error, jitter": ("start, jitter", [f"--data.jitter={JITTER}", ALONE]),
+    "adversarial, jitter": ("start, jitter", [f"--data.jitter={JITTER}"]),
 }
 FUTURES, OTHERS, AHEAD, STATES, COMPONENTS = 24, 12, 10, 2000, 8
 ROWS, ENLARGED = 6, 2  # of a picture
@@ -63,24 +74,27 @@ class LastFrames(TurningFacesDataModule):
         return training, evaluation
 
 
-def name_of(run: str) -> str:
-    """Returns the name of a run's folder."""
-    return f"{RECIPE}_{run.replace(', ', '_').replace(' ', '_')}"
+def checkpoint_of(runs: Path, run: str, options: list[str]) -> Path:
+    """Trains a run, unless it was trained before, and returns its checkpoint."""
+    name = f"{RECIPE}_{run.replace(', ', '_').replace(' ', '_')}"
+    checkpoint = runs / name / "version_0" / "checkpoints" / "last.ckpt"
+    if not checkpoint.exists():
+        before, own = RUNS[run]
+        if before is not None:
+            own = [*own, f"--ckpt_path={checkpoint_of(runs, before, options)}"]
+        train(RECIPE, f"--trainer.logger.save_dir={runs}", f"--trainer.logger.name={name}", *options, *own)
+    return checkpoint
 
 
 def trained(runs: Path, run: str, options: list[str]) -> PGN:
-    """Trains a run, or loads what was trained before."""
-    checkpoint = runs / name_of(run) / "version_0" / "checkpoints" / "last.ckpt"
-    if not checkpoint.exists():
-        logger = [f"--trainer.logger.save_dir={runs}", f"--trainer.logger.name={name_of(run)}"]
-        train(RECIPE, *logger, *RUNS[run], *options)
-    return PGN.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True)
+    """Returns what a run trained."""
+    return PGN.load_from_checkpoint(checkpoint_of(runs, run, options), map_location="cpu", weights_only=True)
 
 
-def drawn(module: PGN, clips: TurningFaces) -> Tensor:
-    """Returns what the averaged generator draws behind each clip."""
+def drawn(module: PGN, clips: TurningFaces, start: int = 0) -> Tensor:
+    """Returns what the averaged generator draws behind each clip, from seeds that begin with `start`."""
     batches = torch.arange(len(clips)).split(50)
-    return torch.cat([module.draw(clips[index], seed)["fake"] for seed, index in enumerate(batches)])
+    return torch.cat([module.draw(clips[index], seed)["fake"] for seed, index in enumerate(batches, start)])
 
 
 def error(one: Tensor, two: Tensor) -> Tensor:
@@ -165,94 +179,117 @@ def enlarged(rows: Tensor) -> Tensor:
     return interpolate(rows, scale_factor=ENLARGED)
 
 
+def frames(data: TurningFacesDataModule, modules: dict[str, PGN], pictures: Path) -> dict[str, Any]:
+    """Returns the scores of what is drawn behind clips, and draws pictures of it."""
+    clips, count = data.evaluation, len(data.evaluation)
+    target, previous = clips[torch.arange(count)]
+    studio = Studio(data)
+    images = {"last frame": previous[:, -1], **{run: drawn(module, clips) for run, module in modules.items()}}
+    values: dict[str, Any] = {
+        name: likeness(fake, target) | studio.identity(fake, clips) for name, fake in images.items()
+    }
+    columns = [*previous.unbind(1), target, *list(images.values())[1:]]
+    rows = torch.stack(columns, 1)[:: count // ROWS][:ROWS]
+    save_grid(enlarged(rows.flatten(0, 1)), len(columns), pictures / "turning_faces.png")
+    length = clips.frames.shape[1]
+    motions = [Motion(*motion) for motion in clips.motion.tolist()]
+    ahead = torch.stack([studio.view(n, m.angles(length + AHEAD - 1)[length - 1 :]) for n, m in enumerate(motions)])
+    strips = [ahead]
+    values["last frame"]["ahead"] = [error(previous[:, -1], frame).mean().item() for frame in ahead.unbind(1)]
+    for run, module in modules.items():
+        with module.evaluating(), seeded(0, module.device):
+            strips.append(module.extrapolate(previous, AHEAD))
+        pairs = zip(strips[-1].unbind(1), ahead.unbind(1), strict=True)
+        values[run]["ahead"] = [error(*pair).mean().item() for pair in pairs]
+        energies = [laplacian_energy(strip[:, -1]).mean() for strip in (strips[-1], ahead)]
+        values[run]["laplacian_ahead"] = (energies[0] / energies[1]).item()
+    some = torch.stack([strip[:: count // 3][:3] for strip in strips], 1)
+    save_grid(enlarged(some.flatten(0, 2)), AHEAD, pictures / "turning_faces_ahead.png")
+    return values
+
+
+def read_outs(data: TurningFacesDataModule, modules: dict[str, PGN], pictures: Path) -> dict[str, Any]:
+    """Returns R^2 of what is read from the states of networks."""
+    clips, count = data.evaluation, len(data.evaluation)
+    known = torch.stack([floats(torch.from_numpy(front)) for front in fronts(data)])
+    mean = known.flatten(1).mean(0)
+    torch.manual_seed(0)
+    axes = torch.pca_lowrank(known.flatten(1) - mean, COMPONENTS)[2]
+    wanted = facts(data.training, known, axes, mean)
+    true = facts(clips, Studio(data).front, axes, mean)
+    torch.manual_seed(0)
+    networks: dict[str, Any] = {**modules, "untrained": module_of(RECIPE)}
+    return {
+        name: read_out(states(module, data.training, len(known)), states(module, clips, count), wanted, true)
+        for name, module in networks.items()
+    }
+
+
+def several(data: TurningFacesDataModule, modules: dict[str, PGN], pictures: Path) -> dict[str, Any]:
+    """Returns the scores of what is drawn where several futures are possible."""
+    clips, count = data.evaluation, len(data.evaluation)
+    length, studio = clips.frames.shape[1], Studio(data)
+    truth, previous = clips[torch.arange(count)]
+    futures = [studio.futures(number, Motion(*motion), length) for number, motion in enumerate(clips.motion.tolist())]
+    mean = torch.stack([future.mean(0) for future in futures])
+    values = {
+        "last frame": likeness(previous[:, -1], truth),
+        "mean of futures": likeness(mean, truth),
+        "one future": likeness(torch.stack([future[FUTURES // 2] for future in futures]), truth),
+    }
+    spread = torch.stack([future.std(0).mean() for future in futures]).mean()
+    for run, module in modules.items():
+        again = torch.stack([drawn(module, clips, start) for start in (0, 1000, 2000, 3000)])
+        values[run.partition(",")[0]] = likeness(again[0], truth) | {
+            "error_from_mean": error(again[0], mean).mean().item(),
+            "spread": (again.std(0).mean() / spread).item(),
+        }
+    return values
+
+
+PARTS = {  # what is measured, on which runs
+    "frames": (frames, ["squared error", "adversarial"]),
+    "states": (read_outs, ["squared error", "adversarial", "autoencoder"]),
+    "jitter": (several, ["squared error, jitter", "adversarial, jitter"]),
+}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("part", choices=[*PARTS])
     parser.add_argument("runs", type=Path)
     parser.add_argument("--only", choices=[*RUNS], help="trains this run, and does nothing else")
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--pictures", type=Path, default=PICTURES)
     args, options = parser.parse_known_args()
     if args.only:
-        trained(args.runs, args.only, options)
+        checkpoint_of(args.runs, args.only, options)
         return
 
-    modules = {run: trained(args.runs, run, options) for run in RUNS}
+    measure, runs = PARTS[args.part]
+    modules = {run: trained(args.runs, run, options) for run in runs}
     data = data_of(RECIPE)
+    data.jitter = JITTER if args.part == "jitter" else 0.0
     data.setup("test")
-    clips, count = data.evaluation, len(data.evaluation)
-    target, previous = clips[torch.arange(count)]
-    studio = Studio(data)
-    images = {"last frame": previous[:, -1], **{run: drawn(modules[run], clips) for run in list(RUNS)[:2]}}
-    values: dict[str, Any] = {
-        name: likeness(fake, target) | studio.identity(fake, clips) for name, fake in images.items()
-    }
-    columns = [*previous.unbind(1), target, *list(images.values())[1:]]
-    rows = torch.stack(columns, 1)[:: count // ROWS][:ROWS]
-    save_grid(enlarged(rows.flatten(0, 1)), len(columns), args.pictures / "turning_faces.png")
-
-    # Ten frames ahead.
-    length = clips.frames.shape[1]
-    motions = [Motion(*motion) for motion in clips.motion.tolist()]
-    ahead = torch.stack([studio.view(n, m.angles(length + AHEAD - 1)[length - 1 :]) for n, m in enumerate(motions)])
-    strips = [ahead]
-    values["ahead"] = {"last frame": [error(previous[:, -1], frame).mean().item() for frame in ahead.unbind(1)]}
-    for run in list(RUNS)[:2]:
-        with modules[run].evaluating():
-            torch.manual_seed(0)
-            strips.append(modules[run].extrapolate(previous, AHEAD))
-        pairs = zip(strips[-1].unbind(1), ahead.unbind(1), strict=True)
-        values["ahead"][run] = [error(*pair).mean().item() for pair in pairs]
-        energies = [laplacian_energy(frames[:, -1]).mean() for frames in (strips[-1], ahead)]
-        values[run]["laplacian_ahead"] = (energies[0] / energies[1]).item()
-    some = torch.stack([strip[:: count // 3][:3] for strip in strips], 1)
-    save_grid(enlarged(some.flatten(0, 2)), AHEAD, args.pictures / "turning_faces_ahead.png")
-
-    # Several futures.
-    jittered = TurningFacesDataModule(
-        data.num_images, count, data.size, data.frames, JITTER, data.data_seed, cache=data.cache
-    )
-    jittered.setup("test")
-    truth, _ = jittered.evaluation[torch.arange(count)]
-    futures = [studio.futures(number, motion, length) for number, motion in enumerate(motions)]
-    mean = torch.stack([future.mean(0) for future in futures])
-    values["mean of futures"] = likeness(mean, truth)
-    values["one future"] = likeness(torch.stack([future[FUTURES // 2] for future in futures]), truth)
-    first = jittered.evaluation[torch.arange(min(50, count))]
-    for run in list(RUNS)[3:]:
-        fake = drawn(modules[run], jittered.evaluation)
-        again = torch.stack([modules[run].draw(first, seed)["fake"] for seed in range(8)])
-        spread = torch.stack([future.std(0).mean() for future in futures[: len(first[0])]]).mean()
-        values[run] = likeness(fake, truth) | {
-            "error_from_mean": error(fake, mean).mean().item(),
-            "spread": (again.std(0).mean() / spread).item(),
-        }
-
-    # What the state knows.
-    known = torch.stack([floats(torch.from_numpy(front)) for front in fronts(data)])
-    center = known.flatten(1).mean(0)
-    axes = torch.pca_lowrank(known.flatten(1) - center, COMPONENTS)[2]
-    wanted, true = (facts(c, f, axes, center) for c, f in ((data.training, known), (clips, studio.front)))
-    torch.manual_seed(0)
-    readers = {run: modules[run] for run in list(RUNS)[:3]} | {"untrained": module_of(RECIPE)}
-    values["read"] = {
-        name: read_out(states(module, data.training, len(known)), states(module, clips, count), wanted, true)
-        for name, module in readers.items()
-    }
+    values = measure(data, modules, args.pictures)
+    given = data.frames - 1
     protocol = {
-        "images": f"{count} clips of heads held out, seed {data.data_seed}, {data.size} pixels, {length - 1} given",
+        "images": f"{len(data.evaluation)} clips of heads held out, seed {data.data_seed}, {data.size} pixels, {given} given",
+        "jitter": f"{data.jitter:g} degrees",
         "samples": "moving average (EMA), eval mode, float32",
         "error": "mean squared error of values from 0 to 1",
         "laplacian": "mean square of the Laplacian over that of the truth",
         "gradient": "mean squared difference of neighbors over that of the truth",
         "identity_margin": f"median of the error from the true head over that from the nearest of {OTHERS} others, "
         "which look most alike from the front, at the true angle",
-        "ahead": f"error of each of {AHEAD} frames, each drawn from the {length - 1} before it",
-        "mean of futures": f"of {FUTURES} equally likely last frames, jitter {JITTER:g} degrees",
-        "spread": "standard deviation over 8 draws, over that of the futures",
-        "read": f"R^2 of ridge regressions from the LSTM's state, {len(known)} clips to learn from",
+        "ahead": f"error of each of {AHEAD} frames, each drawn from the {given} before it",
+        "mean of futures": f"of {FUTURES} equally likely last frames",
+        "spread": "standard deviation over 4 draws, over that of the futures",
+        "read": f"R^2 of ridge regressions, {min(STATES, data.num_images)} clips to learn from",
         "kimg": {run: module.images_seen / 1000 for run, module in modules.items()},
     }
-    write_record("turning_faces", values, protocol, modules["adversarial"].seed, folder=args.results)
+    name = "turning_faces" if args.part == "frames" else f"turning_faces_{args.part}"
+    write_record(name, values, protocol, modules[runs[0]].seed, folder=args.results)
     print(json.dumps(values, indent=2))
 
 

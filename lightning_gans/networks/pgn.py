@@ -1,9 +1,10 @@
 """Predictive generative networks (Lotter et al., 2016, https://arxiv.org/abs/1511.06380), as in the authors' code.
 
 They are those of https://github.com/coxlab/predictive-rnn-experiments: convolutions look at each frame, an LSTM goes
-through time, and in the generator a decoder draws the next frame from its last state. Initial weights are those of
-Keras, which the code is written in: uniform after Glorot & Bengio (2010), orthogonal from state to state, and biases
-of 0, but for 1 in the gates that forget.
+through time, and in the generator a decoder draws the next frame from its last state. Frames come and go in [-1, 1], and
+within the networks they are in [0, 1], as in the paper, so that black is 0. Initial weights are those of Keras, which
+the code is written in: uniform after Glorot & Bengio (2010), orthogonal from state to state, and biases of 0, but for 1
+in the gates that forget.
 """
 
 import math
@@ -25,7 +26,7 @@ class PGNGenerator(nn.Module):
 
     The decoder draws from the state, and from noise that is uniform in [0, 0.5]. Its convolutions are full, and their
     kernels are as large as leads back to the encoder's sizes: 7 pixels in the paper. What it draws is cut off at black
-    and at white (SatLU), at 0 and 1 in the paper and at -1 and 1 here.
+    and at white (SatLU).
 
     Args:
         channels: Image channels.
@@ -145,7 +146,8 @@ class FrameEncoder(nn.Module):
         )  # fmt: skip
 
     def forward(self, frames: Frames) -> Float[Tensor, "b t k"]:
-        maps = self.layers(frames.flatten(0, 1).contiguous(memory_format=torch.channels_last))
+        images = (frames.flatten(0, 1) + 1) / 2
+        maps = self.layers(images.contiguous(memory_format=torch.channels_last))
         return maps.flatten(1).unflatten(0, frames.shape[:2])
 
 
