@@ -4,20 +4,21 @@
     python -m benchmarks.experiments.turning_faces states RUNS
     python -m benchmarks.experiments.turning_faces jitter RUNS
 
-RUNS is the folder for the runs, trainings of `pgn_turning_faces`. One goes as far as the squared error is alone, and two go
-on from there, by the squared error and with the adversary, which is bit for bit what two whole runs would be. A run that
-is there already is not trained again; with `--only NAME` nothing is done but one of them. What follows goes to
+RUNS is the folder for the runs, trainings of `pgn_turning_faces`. One goes as far as the squared error is alone, and
+two go on from there, by the squared error and with the adversary, which is bit for bit what two whole runs would be. A
+run that is there already is not trained again; with `--only NAME` nothing is done but one of them. What follows goes to
 `lightning-gans fit`. All is measured on clips held out.
 
-`frames`: the squared error of what is drawn, beside that of the last frame as it is; its sharpness, which is the energy of
-the Laplacian over that of the truth; and its identity, which is the error from the true head over that from the most
-similar of 12 other heads at the true angle. Writes `results/turning_faces.json` and, in docs/images, `turning_faces.png`,
-with what was given, the truth, and what was drawn by the squared error and with the adversary, and
-`turning_faces_ahead.png`, with ten frames drawn one behind the other.
+`frames`: the squared error of what is drawn, beside that of the last frame as it is; its sharpness, which is the energy
+of the Laplacian over that of the truth; and its identity, which is the error from the true head over that from the most
+similar of 12 other heads at the true angle. Writes `results/turning_faces.json` and, in docs/images,
+`turning_faces.png`, with what was given, the truth, and what was drawn by the squared error and with the adversary, and
+`turning_faces_ahead.png`, with ten frames drawn one behind the other: the truth, by the squared error, and with the
+adversary, three times.
 
 `states`: what a ridge regression reads from the LSTM's state: the angle (sine and cosine) in the last given frame, the
-turn, and the head (main components of views from the front), beside states of an autoencoder, which draws the last given
-frame again, and of an untrained network. Writes `results/turning_faces_states.json`.
+turn, and the head (main components of views from the front), beside states of an autoencoder, which draws the last
+given frame again, and of an untrained network. Writes `results/turning_faces_states.json`.
 
 `jitter`: the same as `frames` for heads whose last turn has a jitter of 10 degrees. The mean of all futures can be
 computed, since heads can be drawn again at any angle: it has the least squared error that is possible, and is blurred.
@@ -274,7 +275,8 @@ def main() -> None:
     values = measure(data, modules, args.pictures)
     given = data.frames - 1
     protocol = {
-        "images": f"{len(data.evaluation)} clips of heads held out, seed {data.data_seed}, {data.size} pixels, {given} given",
+        "images": f"{len(data.evaluation)} clips of heads held out, seed {data.data_seed}, {data.size} pixels",
+        "given": f"{given} frames",
         "jitter": f"{data.jitter:g} degrees",
         "samples": "moving average (EMA), eval mode, float32",
         "error": "mean squared error of values from 0 to 1",

@@ -1,10 +1,10 @@
 """Predictive generative networks (Lotter et al., 2016, https://arxiv.org/abs/1511.06380), as in the authors' code.
 
 They are those of https://github.com/coxlab/predictive-rnn-experiments: convolutions look at each frame, an LSTM goes
-through time, and in the generator a decoder draws the next frame from its last state. Frames come and go in [-1, 1], and
-within the networks they are in [0, 1], as in the paper, so that black is 0. Initial weights are those of Keras, which
-the code is written in: uniform after Glorot & Bengio (2010), orthogonal from state to state, and biases of 0, but for 1
-in the gates that forget.
+through time, and in the generator a decoder draws the next frame from its last state. Frames come and go in [-1, 1],
+and within the networks they are in [0, 1], as in the paper, so that black is 0. Initial weights are those of Keras,
+which the code is written in: uniform after Glorot & Bengio (2010), orthogonal from state to state, and biases of 0, but
+for 1 in the gates that forget.
 """
 
 import math
