@@ -105,8 +105,9 @@ class PGNDiscriminator(nn.Module):
         initialize(self)
         self.to(memory_format=torch.channels_last)
 
-    def forward(self, image: Images, previous: Frames) -> Float[Tensor, " b"]:
-        check_images(image, self.channels, self.size)
+    def forward(self, image: Images, previous: Float[Tensor, "b t _ _ _"]) -> Float[Tensor, " b"]:
+        for images in (image, previous.flatten(0, 1)):
+            check_images(images, self.channels, self.size)
         features = self.encoder(torch.cat([previous, image.unsqueeze(1)], 1))
         seen = torch.cat([relu(self.look(features[:, -1])), self.memory(features[:, :-1])], 1)
         fake, real = full_precision(self.fusion(seen)).unbind(1)
