@@ -252,6 +252,33 @@ PARTS = {  # what is measured, on which runs
     "states": (read_outs, ["squared error", "adversarial", "autoencoder"]),
     "jitter": (several, ["squared error, jitter", "adversarial, jitter"]),
 }
+LIKENESS = {
+    "samples": "moving average (EMA), eval mode, float32",
+    "error": "mean squared error of values from 0 to 1",
+    "laplacian": "mean square of the Laplacian over that of the truth",
+    "gradient": "mean squared difference of neighbors over that of the truth",
+}
+PROTOCOLS = {
+    "frames": LIKENESS
+    | {
+        "identity_margin": f"median of the error from the true head over that from the nearest of {OTHERS} others, "
+        "which look most alike from the front, at the true angle",
+        "identity_found": "share of clips where it is below 1",
+        "ahead": f"error of each of {AHEAD} frames, each drawn from as many before it as are given",
+        "laplacian_ahead": "as laplacian, of the last of them",
+    },
+    "states": {
+        "weights": "moving average (EMA), float32",
+        "values": f"R^2 on clips held out of ridge regressions that learned from {STATES} clips",
+        "head": f"{COMPONENTS} main components of views from the front",
+    },
+    "jitter": LIKENESS
+    | {
+        "mean of futures": f"of {FUTURES} equally likely last frames",
+        "error_from_mean": "as error, from the mean of futures",
+        "spread": "standard deviation over 4 draws, over that of the futures",
+    },
+}
 
 
 def main() -> None:
@@ -272,22 +299,12 @@ def main() -> None:
     data.jitter = JITTER if args.part == "jitter" else 0.0
     data.setup("test")
     values = measure(data, modules, args.pictures)
-    given = data.frames - 1
     protocol = {
         "images": f"{len(data.evaluation)} clips of heads held out, seed {data.data_seed}, {data.size} pixels",
-        "given": f"{given} frames",
+        "given": f"{data.frames - 1} frames",
         "jitter": f"{data.jitter:g} degrees",
-        "samples": "moving average (EMA), eval mode, float32",
-        "error": "mean squared error of values from 0 to 1",
-        "laplacian": "mean square of the Laplacian over that of the truth",
-        "gradient": "mean squared difference of neighbors over that of the truth",
-        "identity_margin": f"median of the error from the true head over that from the nearest of {OTHERS} others, "
-        "which look most alike from the front, at the true angle",
-        "ahead": f"error of each of {AHEAD} frames, each drawn from the {given} before it",
-        "mean of futures": f"of {FUTURES} equally likely last frames",
-        "spread": "standard deviation over 4 draws, over that of the futures",
-        "read": f"R^2 of ridge regressions, {min(STATES, data.num_images)} clips to learn from",
         "kimg": {run: module.images_seen / 1000 for run, module in modules.items()},
+        **PROTOCOLS[args.part],
     }
     name = "turning_faces" if args.part == "frames" else f"turning_faces_{args.part}"
     write_record(name, values, protocol, modules[runs[0]].seed, folder=args.results)
