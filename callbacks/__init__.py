@@ -25,4 +25,5 @@ from lightning_gans.callbacks.scores.restoration_scores import RestorationScores
 from lightning_gans.callbacks.scores.standing_statistics import StandingStatistics as StandingStatistics
 from lightning_gans.callbacks.scores.translation_scores import TranslationScores as TranslationScores
 from lightning_gans.callbacks.scores.truncation_sweep import TruncationSweep as TruncationSweep
+from lightning_gans.callbacks.sequence_writer import SequenceWriter as SequenceWriter
 from lightning_gans.callbacks.start_from import StartFrom as StartFrom

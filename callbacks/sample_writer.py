@@ -13,6 +13,7 @@ from torchvision.transforms.functional import to_pil_image
 from lightning_gans.callbacks.image_writer import ImageWriter
 from lightning_gans.callbacks.pictures import can_be_shown, captioned, near_square_grid, side_by_side, to_uint8
 from lightning_gans.callbacks.run_folder import results_folder
+from lightning_gans.callbacks.sequence_writer import SequenceWriter
 from lightning_gans.datamodules import TensorDataModule
 from lightning_gans.mechanics.files import atomic_write
 from lightning_gans.mechanics.processes import gather_on_first
@@ -29,7 +30,7 @@ class SampleWriter(Callback):
     is a text, `caption` has the texts, and they stand below the images in the second. Other images that the variant
     draws have arrays and pictures of their own names, sequences are (n, t, h, w, c) and their frames stand side by
     side, and all that is no image is kept as it is, without a picture. The order is the one of a single process,
-    however many there are. Beside an `ImageWriter` it writes nothing.
+    however many there are. Beside an `ImageWriter` or a `SequenceWriter` it writes nothing.
 
     Args:
         folder: Where to write; null is the run folder.
@@ -39,7 +40,8 @@ class SampleWriter(Callback):
         self.folder = folder
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._writes = not any(isinstance(callback, ImageWriter) for callback in trainer.callbacks)  # type: ignore[attr-defined]
+        callbacks: Any = trainer.callbacks  # type: ignore[attr-defined]
+        self._writes = not any(isinstance(callback, ImageWriter | SequenceWriter) for callback in callbacks)
         if not self._writes:
             return
         run_folder = results_folder(trainer)

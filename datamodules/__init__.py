@@ -12,10 +12,12 @@ from lightning_gans.datamodules.house_numbers import HouseNumbersDataModule
 from lightning_gans.datamodules.image_folder import ImageFolderDataModule
 from lightning_gans.datamodules.lsun import LSUNDataModule
 from lightning_gans.datamodules.mnist import MNISTDataModule
+from lightning_gans.datamodules.moving_mnist import MovingMNISTDataModule
 from lightning_gans.datamodules.openmoji import OpenMojiDataModule
 from lightning_gans.datamodules.openmoji_captions import OpenMojiCaptionsDataModule
 from lightning_gans.datamodules.own_images import OwnImagesDataModule
 from lightning_gans.datamodules.oxford_flowers import OxfordFlowersDataModule
+from lightning_gans.datamodules.own_sequences import OwnSequencesDataModule
 from lightning_gans.datamodules.paired_folder import PairedFolderDataModule
 from lightning_gans.datamodules.photos import PhotosDataModule
 from lightning_gans.datamodules.stacked_mnist import StackedMNISTDataModule
@@ -32,6 +34,7 @@ from lightning_gans.datamodules.tensors import (
 from lightning_gans.datamodules.text import TextDataModule
 from lightning_gans.datamodules.text_encoders import HashedWords, TextEncoder
 from lightning_gans.datamodules.text_image_folder import TextImageFolderDataModule
+from lightning_gans.datamodules.turning_faces import TurningFacesDataModule
 from lightning_gans.datamodules.unpaired import UnpairedDataModule
 from lightning_gans.datamodules.unpaired_folder import UnpairedFolderDataModule
 
@@ -51,9 +54,11 @@ __all__ = [
     "ImagePairs",
     "LSUNDataModule",
     "MNISTDataModule",
+    "MovingMNISTDataModule",
     "OpenMojiCaptionsDataModule",
     "OpenMojiDataModule",
     "OwnImagesDataModule",
+    "OwnSequencesDataModule",
     "OxfordFlowersDataModule",
     "PairedFolderDataModule",
     "PhotosDataModule",
@@ -67,6 +72,7 @@ __all__ = [
     "TextEncoder",
     "TextImageFolderDataModule",
     "TextImages",
+    "TurningFacesDataModule",
     "Unpaired",
     "UnpairedDataModule",
     "UnpairedFolderDataModule",

@@ -22,9 +22,9 @@ import lightning_gans.datamodules
 import lightning_gans.models
 import lightning_gans.networks
 import lightning_gans.regularizers  # noqa: F401  importing a class lets a config name it without its path
-from lightning_gans.callbacks import ImageWriter, SampleWriter
+from lightning_gans.callbacks import ImageWriter, SampleWriter, SequenceWriter
 from lightning_gans.callbacks.scores.scorer import Scorer
-from lightning_gans.datamodules import OwnImagesDataModule, TextDataModule
+from lightning_gans.datamodules import OwnImagesDataModule, OwnSequencesDataModule, TextDataModule
 from lightning_gans.mechanics.files import atomic_write
 from lightning_gans.mechanics.messages import nearest, own_error, usage_message
 from lightning_gans.mechanics.precision import fast_precision
@@ -43,6 +43,7 @@ from lightning_gans.mechanics.resume import (
 RECIPES = Path(__file__).parent / "configs"
 VERBS = ("fit", "validate", "test", "predict")
 DEFAULTS = RECIPES / "defaults" / "trainer.yaml"
+WRITERS = {OwnImagesDataModule: ImageWriter, OwnSequencesDataModule: SequenceWriter}
 
 ONE_PLAYER = {  # options of the trainer for one optimizer, their only value here, and what to use instead
     "gradient_clip_val": (None, "`model.generator_clip` and `model.discriminator_clip`"),
@@ -128,13 +129,13 @@ class GANCLI(LightningCLI):
 
     def before_predict(self) -> None:
         self.config_init["predict"]["return_predictions"] = False  # callbacks take them; memory may not
-        own_images = isinstance(self.datamodule, OwnImagesDataModule)
-        if own_images or (isinstance(self.datamodule, TextDataModule) and self.datamodule.texts is not None):
+        writer = next((own for kind, own in WRITERS.items() if isinstance(self.datamodule, kind)), None)
+        if writer or (isinstance(self.datamodule, TextDataModule) and self.datamodule.texts is not None):
             trainer: Any = self.trainer
             # Nothing is scored, and some scores would ask for the training images.
             trainer.callbacks = [callback for callback in trainer.callbacks if not isinstance(callback, Scorer)]
-            if own_images and not any(isinstance(callback, ImageWriter) for callback in trainer.callbacks):
-                trainer.callbacks.append(ImageWriter())
+            if writer and not any(isinstance(callback, writer) for callback in trainer.callbacks):
+                trainer.callbacks.append(writer())
 
     def before_test(self, verb: str = "test") -> None:
         callbacks = self.trainer.callbacks  # type: ignore[attr-defined]
@@ -176,6 +177,9 @@ class GANCLI(LightningCLI):
             if getattr(self.model, "convert", None):
                 own = "--data OwnImagesDataModule --data.folder YOUR_FOLDER"
                 lines += [f"  convert  lightning-gans predict {run} {own}"]
+            if getattr(self.model, "extrapolate", None):
+                own = "--data OwnSequencesDataModule --data.path YOUR_FRAMES"
+                lines += [f"  extend   lightning-gans predict {run} {own}"]
         say("\n".join(lines))
 
 

@@ -37,6 +37,8 @@ class Variant(LightningModule):
     Called with images (b, c, h, w), and where the variant has these parameters, with `to` for what they are to become,
     or `mask` (b, 1, h, w), which is 1 where an image is to be filled.
     """
+    extrapolate: Any = None
+    """Returns the next `frames` of sequences (b, t, c, h, w); None where no sequences go on."""
     gathers: bool = False
     """Whether a batch needs rows of all processes, so that unequal batches must be refused before."""
     truncation: str = "normal latents beyond the threshold drawn again"
@@ -151,13 +153,14 @@ class Variant(LightningModule):
 
         Args:
             batch: As in training; a variant takes its condition from it. Or images that are `Given`: the result is then
-                `fake` alone, what `convert` makes of them.
+                `fake` alone, what `convert` makes of them, or `extrapolate` of sequences.
             seed: The result is a function of it, the batch and `latent` alone.
             latent: One row for each of the batch; the result is then `fake` alone, the images of these latents.
         """
         if isinstance(batch, Given):
             with self.evaluating(), seeded(seed, self.device):
-                return {"fake": self.convert(batch.image, **batch.options)}
+                make = self.convert if batch.image.ndim == 4 else self.extrapolate
+                return {"fake": make(batch.image, **batch.options)}
         batch = as_batch(batch)
         with self.evaluating(), seeded(seed, self.device):
             return self.samples(batch) if latent is None else {"fake": self.generate(latent, batch)}

@@ -84,6 +84,9 @@ def with_files(recipe: dict, folder: Path) -> dict:
             side = size // data["factor"] if small else size
             write_images(Path(path), [f"0001{'x4' * small}.png", f"0002{'x4' * small}.png"], (side, side))
         return {"class_path": kind, "init_args": data | folders | {"batch_size": 2, "cache": None}}
+    if kind == "TurningFacesDataModule":  # which takes long at the paper's size
+        small = {"num_images": 8, "num_evaluation_images": 2, "frames": 3, "batch_size": 4, "cache": None}
+        return {"class_path": kind, "init_args": data | small}
     if kind == "PairedFolderDataModule":
         split = data.get("evaluation_split", "val")
         write_images(folder, ["train/1.jpg", "train/2.jpg", f"{split}/1.jpg"], (2 * size, size))
@@ -116,6 +119,7 @@ def test_a_recipe_whose_files_do_not_come_with_the_package_takes_two_steps_at_a_
 PARAMETERS = {  # of the authors' networks
     "cut_horse2zebra": (11_378_179 + 560_384, 2_764_737),
     "cyclegan_horse2zebra": (2 * 11_378_179, 2 * 2_764_737),
+    "pgn_faces": (70_349_889, 70_889_922),
     "pix2pix_facades": (54_413_955, 2_768_705),
     "progan_celebahq": (23_079_115, 23_087_249),
     "r3gan_cifar10": (20_781_952, 21_280_512),

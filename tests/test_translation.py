@@ -20,6 +20,7 @@ from lightning_gans.metrics.fidelity import (
     intersection,
     lab,
     lab_histograms,
+    laplacian_energy,
     psnr,
     residual,
     ssim,
@@ -357,3 +358,12 @@ def test_histograms_have_in_common_what_images_have():
     assert intersection(lab_histograms(tinted), lab_histograms(torch.ones(1, 3, 16, 16))).tolist() == [1, 1, 1]
     blurred = nn.functional.avg_pool2d(one, 3, 1, 1)
     assert (gradient_energy(blurred) < 0.2 * gradient_energy(one)).all()
+
+
+def test_laplacian_energy_is_that_of_the_second_differences_and_falls_most_with_blur():
+    columns = torch.arange(6.0).square().expand(1, 1, 6, 6)  # whose second difference is 2
+    assert laplacian_energy(columns).tolist() == [4.0]
+    image = torch.rand(3, 1, 16, 16)
+    blurred = nn.functional.avg_pool2d(image, 2, 1)
+    shares = [energy(blurred) / energy(image) for energy in (laplacian_energy, gradient_energy)]
+    assert (shares[0] < 0.7 * shares[1]).all()

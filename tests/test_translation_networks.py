@@ -13,6 +13,8 @@ from lightning_gans.networks import (
     IDCGANGenerator,
     PatchDiscriminator,
     PatchProjection,
+    PGNDiscriminator,
+    PGNGenerator,
     ResNetGenerator,
     SRGANDiscriminator,
     SRGANGenerator,
@@ -57,6 +59,9 @@ COUNTS = [
     (7_130_689, lambda: CompletionDiscriminator()),
     (7_164_705, lambda: CompletionDiscriminator(size=128, width=32)),
     (1_679_235, lambda: StyleTransferGenerator()),
+    (70_349_889, lambda: PGNGenerator()),
+    (68_744_257, lambda: PGNGenerator(noise_dim=0)),
+    (70_889_922, lambda: PGNDiscriminator()),
 ]
 LABEL = torch.tensor([0, 1])
 # Small networks of images of 2 x 32 x 32, and what they take beside an image x.
@@ -78,6 +83,7 @@ SMALL = {
     "completion": (lambda: CompletionGenerator(2, 32, 4, 8), lambda x: ()),
     "completion critic": (lambda: CompletionDiscriminator(2, 32, 4), lambda x: ()),
     "style transfer": (lambda: StyleTransferGenerator(2, 4, 2), lambda x: ()),
+    "pgn critic": (lambda: PGNDiscriminator(2, 32, 4, hidden=8, pool=2), lambda x: (torch.stack([x.flip(0), x], 1),)),
 }
 
 

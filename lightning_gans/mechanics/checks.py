@@ -14,6 +14,7 @@ REQUIREMENTS = {
     "generate": "draws images from latents",
     "discriminate": "has a discriminator of images",
     "logits": "has logits of real against fake",
+    "extrapolate": "goes on with sequences",
     "synthesize": "has styles between latents and images",
 }
 """Methods of the contract in words, as the end of "needs a variant that"."""

@@ -24,8 +24,8 @@ class Given(NamedTuple):
     """A batch of images that a variant is to make others of."""
 
     image: Tensor
-    """The images (b, c, h, w), or pieces of one image."""
+    """The images (b, c, h, w), or pieces of one image; or sequences (b, t, c, h, w) to go on with."""
     places: list[Place]
     """Where each of them belongs."""
     options: dict[str, Any]
-    """What `convert` is called with beside the images, by name; tensors have a row for each."""
+    """What `convert`, or `extrapolate`, is called with beside the images, by name; tensors have a row for each."""

@@ -11,6 +11,7 @@ from lightning_gans.models.lapgan import LAPGAN as LAPGAN
 from lightning_gans.models.progan import ProGAN as ProGAN
 from lightning_gans.models.r3gan import R3GAN as R3GAN
 from lightning_gans.models.relativistic_gan import RelativisticGAN as RelativisticGAN
+from lightning_gans.models.restoration import PGN as PGN
 from lightning_gans.models.restoration import Pix2Pix as Pix2Pix
 from lightning_gans.models.restoration import Restoration as Restoration
 from lightning_gans.models.stargan import StarGAN as StarGAN

@@ -22,6 +22,8 @@ from lightning_gans.networks.lapgan import LAPGANDiscriminator as LAPGANDiscrimi
 from lightning_gans.networks.lapgan import LAPGANGenerator as LAPGANGenerator
 from lightning_gans.networks.mlp import MLPDiscriminator as MLPDiscriminator
 from lightning_gans.networks.mlp import MLPGenerator as MLPGenerator
+from lightning_gans.networks.pgn import PGNDiscriminator as PGNDiscriminator
+from lightning_gans.networks.pgn import PGNGenerator as PGNGenerator
 from lightning_gans.networks.pix2pix import PatchDiscriminator as PatchDiscriminator
 from lightning_gans.networks.pix2pix import UNetGenerator as UNetGenerator
 from lightning_gans.networks.points import PointDiscriminator as PointDiscriminator
