@@ -16,8 +16,8 @@ from lightning_gans.datamodules.moving_mnist import MovingMNISTDataModule
 from lightning_gans.datamodules.openmoji import OpenMojiDataModule
 from lightning_gans.datamodules.openmoji_captions import OpenMojiCaptionsDataModule
 from lightning_gans.datamodules.own_images import OwnImagesDataModule
-from lightning_gans.datamodules.oxford_flowers import OxfordFlowersDataModule
 from lightning_gans.datamodules.own_sequences import OwnSequencesDataModule
+from lightning_gans.datamodules.oxford_flowers import OxfordFlowersDataModule
 from lightning_gans.datamodules.paired_folder import PairedFolderDataModule
 from lightning_gans.datamodules.photos import PhotosDataModule
 from lightning_gans.datamodules.stacked_mnist import StackedMNISTDataModule
