@@ -171,8 +171,7 @@ class GANCLI(LightningCLI):
             if any(isinstance(callback, SampleWriter) for callback in trainer.callbacks):
                 lines += [f"  draw     lightning-gans predict {run}"]
             if getattr(self.model, "convert", None):
-                own = "--data OwnImagesDataModule --data.folder YOUR_FOLDER"
-                lines += [f"  convert  lightning-gans predict {run} {own}"]
+                lines += [f"  convert  lightning-gans predict {run} --data {self.model.own_data}"]
         say("\n".join(lines))
 
 

@@ -37,6 +37,8 @@ class Variant(LightningModule):
     Called with images (b, c, h, w), and where the variant has these parameters, with `to` for what they are to become,
     or `mask` (b, 1, h, w), which is 1 where an image is to be filled.
     """
+    own_data: str = "OwnImagesDataModule --data.folder YOUR_FOLDER"
+    """What follows `--data` where `predict` is to call `convert`, for a message."""
     gathers: bool = False
     """Whether a batch needs rows of all processes, so that unequal batches must be refused before."""
     truncation: str = "normal latents beyond the threshold drawn again"

@@ -43,6 +43,8 @@ class Attribute2Font(Translation):
         kwargs: See `AdversarialModule`.
     """
 
+    own_data = "FontSheetsDataModule --data.attributes '{weight: [0, 0.5, 1]}'"
+
     def __init__(
         self,
         generator: nn.Module,
