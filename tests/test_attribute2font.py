@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import yaml
 from torch import nn
 
 from lightning_gans import Attribute2Font
@@ -9,7 +10,7 @@ from lightning_gans.contents import Contextual, contextual
 from lightning_gans.datamodules import FontsDataModule
 from lightning_gans.networks import Attribute2FontDiscriminator, Attribute2FontGenerator
 from lightning_gans.networks.attribute2font import FASTER, ChannelAttention, SelfAttention, Up
-from tests.conftest import trainer
+from tests.conftest import CONFIGS, trainer
 
 
 class Draws(nn.Module):
@@ -257,9 +258,11 @@ def test_impossible_sizes_are_refused(make, message):
         make()
 
 
-def test_the_parts_of_the_networks_at_the_papers_size_are_the_authors():
+def test_the_recipe_at_the_papers_size_has_the_networks_of_its_authors():
+    model = yaml.safe_load((CONFIGS / "attribute2font.yaml").read_text())["model"]["init_args"]
     with torch.device("meta"):
-        generator, discriminator = Attribute2FontGenerator(37, 52, 968, 3), Attribute2FontDiscriminator(37, 3)
+        generator = Attribute2FontGenerator(**model["generator"]["init_args"])
+        discriminator = Attribute2FontDiscriminator(**model["discriminator"]["init_args"])
     counts = {name: sum(p.numel() for p in part.parameters()) for name, part in generator.named_children()}
     assert counts["encode"] + counts["transform"] == 20_068_128
     assert sum(counts.values()) == 66_901_376

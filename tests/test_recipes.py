@@ -118,7 +118,6 @@ def test_a_recipe_whose_files_do_not_come_with_the_package_takes_two_steps_at_a_
 
 
 PARAMETERS = {  # of the authors' networks
-    "attribute2font": (66_901_376 + 2_368 + 35_853 - 37, 4_623_013),  # a row of theirs less, which is never read
     "cut_horse2zebra": (11_378_179 + 560_384, 2_764_737),
     "cyclegan_horse2zebra": (2 * 11_378_179, 2 * 2_764_737),
     "pix2pix_facades": (54_413_955, 2_768_705),
