@@ -79,7 +79,9 @@ class FontPairs(InMemory):
             self.unlabelled[torch.stack([source, target], 1)],
         )
 
-    def drawn(self, font: Int64[Tensor, "b *one"], character: Int64[Tensor, "b *s"]) -> Float32[Tensor, "b *s c h w"]:
+    def drawn(
+        self, font: Int64[Tensor, " b *one"], character: Int64[Tensor, " b *s"]
+    ) -> Float32[Tensor, " b *s c h w"]:
         """Returns characters of fonts, by the places of both."""
         place = font * self.image.shape[1] + character
         image = chosen(self.image.flatten(0, 1), place.flatten()).unflatten(0, place.shape).unsqueeze(-3)

@@ -75,9 +75,7 @@ class FontSheetsDataModule(OwnImagesDataModule):
     def drawn_from(self, fonts: FontPairsDataModule) -> "Sheet":
         """Returns the sheet of a font."""
         if unknown := [name for name in self.sweep if name not in fonts.attribute_names]:
-            raise ValueError(
-                f"`attributes` must be of {', '.join(fonts.attribute_names)}, got {', '.join(unknown)}."
-            )
+            raise ValueError(f"`attributes` must be of {', '.join(fonts.attribute_names)}, got {', '.join(unknown)}.")
         text = fonts.characters if self.text is None else self.text
         if not text or (missing := "".join(sorted({*text} - {*fonts.characters}))):
             raise ValueError(f"`text` must be of the characters {fonts.characters}, got {missing if text else 'none'}.")

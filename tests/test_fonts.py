@@ -1,4 +1,4 @@
-"""Fonts with attributes: what a batch holds, in which order, the authors' layout, sheets, and how fonts are measured."""
+"""Fonts with attributes: their batches and their order, the authors' layout, sheets, and how fonts are measured."""
 
 from pathlib import Path
 
@@ -16,8 +16,8 @@ from lightning_gans.callbacks.scores.font_scores import calibration, correlation
 from lightning_gans.datamodules import (
     AttributeFontFolderDataModule,
     FontPairs,
-    FontSheetsDataModule,
     FontsDataModule,
+    FontSheetsDataModule,
     OwnImagesDataModule,
 )
 from lightning_gans.metrics.glyphs import MEASURES
@@ -94,7 +94,9 @@ def test_an_epoch_goes_through_the_characters_of_the_sources_with_every_target_e
     pairs = fonts.training
     source, target, character, *styles = pairs.order(3, 1)
     place = pairs.sources.tolist().index
-    assert sorted(place(s) * 62 + c for s, c in zip(source.tolist(), character.tolist(), strict=True)) == [*range(15128)]
+    assert sorted(place(s) * 62 + c for s, c in zip(source.tolist(), character.tolist(), strict=True)) == [
+        *range(15128)
+    ]
     assert target.bincount()[pairs.sources].tolist() == [62] * 244
     assert all(len({*shown}) == 4 for shown in zip(*(side.tolist() for side in styles), strict=True))
     assert not {*target.tolist()} & {*fonts.evaluation.targets.tolist()}
@@ -161,12 +163,12 @@ def broken(folder: Path, change) -> Path:
     "change, message",
     [
         (lambda lines: [], "must have the names of the attributes in its first line"),
-        (lambda lines: [*lines[:2], lines[2] + " 4", *lines[3:]], "must have 3 values after font0/11.png in line 3, got 4"),
-        (lambda lines: [*lines[:2], "font0/11.png 1 2 x"], r"must have numbers after font0/11.png in line 3, got \['1'"),
-        (lambda lines: [*lines[:2], "font0/11.png 1 2 101"], "must have values from 0 to 100 after font0/11.png in line 3"),
-        (lambda lines: [*lines[:2], "font0/62.png 1 2 3"], "must name pictures FONT/NN.png with NN from 10 for A .* got font0/62"),
+        (lambda lines: [*lines[:2], lines[2] + " 4", *lines[3:]], "must have 3 values after .* in line 3, got 4"),
+        (lambda lines: [*lines[:2], "font0/11.png 1 2 x"], r"must have numbers after font0/11.png in line 3, got"),
+        (lambda lines: [*lines[:2], "font0/11.png 1 2 101"], "must have values from 0 to 100 after .* in line 3"),
+        (lambda lines: [*lines[:2], "font0/62.png 1 2 3"], "must name pictures FONT/NN.png .* got font0/62"),
         (lambda lines: [line for line in lines if "font3/20" not in line], "the same characters|each picture once"),
-        (lambda lines: [*lines[:53], lines[54], lines[53], *lines[55:]], "in one order, its lines together: font1 differs"),
+        (lambda lines: [*lines[:53], lines[54], lines[53], *lines[55:]], "one order, its lines together: font1 differs"),
         (lambda lines: lines[: 1 + 2 * 52], "must hold 3 labelled fonts and 0 others, got 2: lower `num_training`"),
     ],
 )  # fmt: skip
@@ -227,7 +229,9 @@ def test_the_measures_of_h_are_those_it_is_drawn_with():
     assert stem(letter(stem=1.25, lean=0.2)).item() == pytest.approx(1.25 / 64, rel=0.01)
     assert lean(letter(lean=0.25)).item() == pytest.approx(0.25, abs=0.005)
     assert lean(letter(stem=9)).item() == pytest.approx(0, abs=1e-4)
-    assert feet(letter(serif=2)).item() == pytest.approx(2, rel=0.02) and feet(letter()).item() == pytest.approx(1, rel=0.01)
+    assert feet(letter(serif=2)).item() == pytest.approx(2, rel=0.02) and feet(letter()).item() == pytest.approx(
+        1, rel=0.01
+    )
     assert breadth(letter()).item() == pytest.approx(20 / 32, rel=0.01)
     blank = torch.ones(1, 1, 32, 32)
     assert all(measure(blank).isfinite().all() for _, measure in MEASURES.values())
@@ -253,7 +257,7 @@ def test_correlation_and_slope_are_numpys_and_0_for_a_constant():
 
 
 class Shear(nn.Module):
-    """Draws the true glyph of slant: leans the source by the difference times 0.3, as if it were a perfect generator."""
+    """Leans the source by the difference of slants times 0.3, as a perfect generator would."""
 
     num_unlabelled, size, channels, num_styles = 0, 32, 1, 4
 
@@ -274,7 +278,9 @@ class Shear(nn.Module):
 
 
 def perfect() -> Attribute2Font:
-    return Attribute2Font(generator=Shear(), discriminator=Attribute2FontDiscriminator(size=32, width=1), ema_halflife=0.0)
+    return Attribute2Font(
+        generator=Shear(), discriminator=Attribute2FontDiscriminator(size=32, width=1), ema_halflife=0.0
+    )
 
 
 def test_font_scores_find_the_slope_of_a_generator_that_leans_as_it_is_asked(tmp_path):
@@ -292,6 +298,7 @@ def test_font_scores_refuse_other_data_and_other_attributes(tmp_path):
     ours = trainer(tmp_path, callbacks=[FontScores()])
     with pytest.raises(ValueError, match="`FontScores` needs a variant"):
         ours.validate(tiny(), verbose=False)
+
     class Any32(Shear):
         def forward(self, source, styles, difference):
             return source, torch.zeros(len(source), 52)
@@ -332,7 +339,7 @@ def test_a_sheet_of_all_characters_has_two_rows(tmp_path, fonts):
     [
         ({"attributes": {"mood": 0.5}}, "`attributes` must be of weight, width, .*, got mood"),
         ({"attributes": {"slant": 1.5}}, "`attributes` must be from 0 to 1, got {'slant': 1.5}"),
-        ({"attributes": {"slant": [0.0, 1.0], "weight": [0.0, 0.5, 1.0]}}, "`attributes` must be numbers, and lists of one length"),
+        ({"attributes": {"slant": [0.0, 1.0], "weight": [0.0, 0.5, 1.0]}}, "must be numbers, and lists of one length"),
         ({"attributes": {}, "font": "OpenSans-Regul"}, "OpenSans-Regul is none"),
         ({"attributes": {}, "font": "Regular"}, "Regular ends the names of"),
         ({"attributes": {}, "text": "A!"}, "`text` must be of the characters ABC.*, got !"),
@@ -349,7 +356,9 @@ def test_variants_and_data_that_do_not_go_together_are_refused(tmp_path):
         sheet(tmp_path, tiny(GAN), attributes={})
     Image.new("L", (32, 32)).save(tmp_path / "a.png")
     ours = trainer(tmp_path)
-    with pytest.raises(ValueError, match="`OwnImagesDataModule` has no styles and difference, which Attribute2Font asks"):
+    with pytest.raises(
+        ValueError, match="`OwnImagesDataModule` has no styles and difference, which Attribute2Font asks"
+    ):
         ours.predict(perfect(), OwnImagesDataModule(str(tmp_path), channels=1), return_predictions=False)
     with pytest.raises(ValueError, match="nothing to train on"):
         FontSheetsDataModule({}).setup("fit")
@@ -359,7 +368,14 @@ def test_the_command_line_draws_a_sheet_of_a_run(tmp_path):
     path = reduced("attribute2font_fonts", tmp_path, max_epochs=-1, max_steps=1, enable_checkpointing=True)
     cli = main(["fit", "--config", path])
     cli.trainer.save_checkpoint(tmp_path / "a.ckpt")
-    own = ["--data", "FontSheetsDataModule", "--data.attributes", "{weight: [0, 1], serif: 0.5}", "--data.text", "Hamburg"]
+    own = [
+        "--data",
+        "FontSheetsDataModule",
+        "--data.attributes",
+        "{weight: [0, 1], serif: 0.5}",
+        "--data.text",
+        "Hamburg",
+    ]
     main(["predict", "--config", path, "--ckpt_path", str(tmp_path / "a.ckpt"), *own])
     (file,) = tmp_path.rglob("*weight_0_1_serif_0.5.png")
     assert Image.open(file).size == (7 * 32, 2 * 32)

@@ -13,8 +13,8 @@ import lightning_gans
 from benchmarks.recipes import module_of
 from lightning_gans.__main__ import main
 from lightning_gans.mechanics.schedules import Growth, Steps
-from tests.test_fonts import write_fonts
 from tests.conftest import ALL_RECIPES, CONFIGS, LARGE_RECIPES, RECIPES, OnePlayer, largest_difference, parsed, reduced
+from tests.test_fonts import write_fonts
 
 
 @pytest.fixture(params=RECIPES)

@@ -7,9 +7,9 @@ ALEXNET is a file of torchvision's ImageNet weights of AlexNet, or of its convol
 left out.
 
 `drawn` are the characters of the fonts held out, each drawn from a font that was trained on, by the attributes alone.
-Beside them stand `copy`, the given font as it is, and `nearest`, the font to train on whose attributes are nearest. `l1`
-is the mean distance from the true font, in [0, 2]; `kept` the share of characters that a small classifier, trained here
-on the fonts to train on, still reads. `same` asks for the attributes that the given font has. `sweeps` are those of
+Beside them stand `copy`, the given font as it is, and `nearest`, the font to train on whose attributes are nearest.
+`l1` is the mean distance from the true font, in [0, 2]; `kept` the share of characters that a small classifier, trained
+here on the fonts to train on, still reads. `same` asks for the attributes that the given font has. `sweeps` are of
 `FontScores`, and `truth` is what the same measures find in the true fonts held out. Writes `results/<name of the
 run>_<seed>.json`, and in docs/images <name>_alphabets.png, <name>_sweeps.png and <name>_held_out.png.
 """
@@ -129,7 +129,9 @@ def sheet(module: Attribute2Font, data: FontsDataModule, font: int, text: str, d
     return torch.stack([changed(module, given, styles, d.expand(len(text), -1)) for d in differences])
 
 
-def pictures(module: Attribute2Font, data: FontsDataModule, name: str, folder: Path, target: Images, fake: Images) -> None:
+def pictures(
+    module: Attribute2Font, data: FontsDataModule, name: str, folder: Path, target: Images, fake: Images
+) -> None:
     """Writes the three pictures."""
     pairs: Any = data.evaluation
     font = int(pairs.targets[0])
@@ -145,7 +147,11 @@ def pictures(module: Attribute2Font, data: FontsDataModule, name: str, folder: P
     alphabets = sheet(module, data, font, data.characters[: 2 * COLUMNS], asked("weight"))
     save_grid(alphabets.flatten(0, 1), COLUMNS, folder / f"{name}_alphabets.png", padding=1)
     blocks = [sheet(module, data, font, WORD, asked(attribute)) for attribute in MEASURES]
-    save_grid(torch.cat(blocks, 1).flatten(0, 1).repeat_interleave(2, 2).repeat_interleave(2, 3), len(MEASURES) * len(WORD), folder / f"{name}_sweeps.png")
+    save_grid(
+        torch.cat(blocks, 1).flatten(0, 1).repeat_interleave(2, 2).repeat_interleave(2, 3),
+        len(MEASURES) * len(WORD),
+        folder / f"{name}_sweeps.png",
+    )
     source = pairs[torch.arange(len(pairs))][1]
     shown = [data.characters.index(letter) for letter in WORD[1:]]
     rows = [part.unflatten(0, (len(pairs.targets), -1))[::3, shown].flatten(0, 1) for part in (source, fake, target)]
@@ -192,7 +198,7 @@ def main() -> None:
         "nearest": "of the fonts to train on, by Euclidean distance of the 12 attributes",
         "classifier": f"3 convolutions, {EPOCHS} epochs of the fonts to train on",
         "sweeps": f"one attribute at {', '.join(map(str, VALUES))}, all else as in the font held out",
-        "measured": "weight, slant and serif of H, width of n, o and e, on a line fitted to the fonts to train on",
+        "measured": "weight, slant and serif of H, width of n, e and o, on a line fitted to the fonts to train on",
         "lpips": None if lpips is None else "AlexNet",
         "generator": "last weights" if module.generator_ema is None else "moving average (EMA)",
         "trained_in": config["trainer"]["precision"] or f"{fast_precision()[0]}, if on this machine",

@@ -29,7 +29,7 @@ class FontScores(Scorer):
     correlation is over all that is drawn.
 
     Needs a variant such as `Attribute2Font`, and fonts whose attributes have the names of those that can be measured:
-    `weight`, `slant` and `serif` of H, and `width` of n, o and e.
+    `weight`, `slant` and `serif` of H, and `width` of n, e and o.
 
     Args:
         attributes: Which to change.
@@ -71,7 +71,9 @@ class FontScores(Scorer):
                 scale = calibration(data, name, character)
                 for value in VALUES:
                     asked = torch.full((len(rows),), value, dtype=torch.float64, device=rows.device)
-                    drawn = self.drawn(pl_module, [item[rows] for item in batch], data.attribute_names.index(name), value)
+                    drawn = self.drawn(
+                        pl_module, [item[rows] for item in batch], data.attribute_names.index(name), value
+                    )
                     found = (measure(as_8_bit(drawn)).double() - scale[0]) / scale[1]
                     swept.append(torch.stack([asked, found], 1))
 
@@ -94,7 +96,9 @@ class FontScores(Scorer):
                 scores[f"{name}_correlation"], scores[f"{name}_slope"] = correlation_and_slope(*pairs.T)
         return scores, {
             "reference": reference_of(trainer, stage),
-            "num_images": sum(map(len, self._distances)) if trainer.world_size == 1 else len(own_data(trainer).evaluation),
+            "num_images": sum(map(len, self._distances))
+            if trainer.world_size == 1
+            else len(own_data(trainer).evaluation),
             "images": "8 bits per channel",
             "asked": f"{', '.join(map(str, VALUES))}, all else as in the font held out",
             "measured": {name: f"{counts[name]} of {', '.join(MEASURES[name][0])}" for name in self.attributes},

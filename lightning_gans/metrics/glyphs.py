@@ -35,10 +35,10 @@ def band(rows: Float[Tensor, "b h"], low: Values, high: Values) -> Values:
     return (rows * share).sum(1) / share.sum(1).clamp(min=1e-6)
 
 
-def parts(values: Float[Tensor, "b h"], ink: Float[Tensor, "b h w"], *spans: tuple[float, float]) -> list[Values]:
-    """Returns means over parts of the height, from 0 for the foot to 1 for the top."""
+def parts(rows: Float[Tensor, "b h"], ink: Float[Tensor, "b h w"], *spans: tuple[float, float]) -> list[Values]:
+    """Returns means of rows over parts of the height, from 0 for the foot to 1 for the top."""
     height, foot = height_and_foot(ink)
-    return [band(values, foot - high * height, foot - low * height) for low, high in spans]
+    return [band(rows, foot - high * height, foot - low * height) for low, high in spans]
 
 
 def stem(image: Images) -> Values:
@@ -51,12 +51,11 @@ def stem(image: Images) -> Values:
 def lean(image: Images) -> Values:
     """Measures how far H leans to the right, in pixels per pixel: its ink above the bar against that below."""
     ink = ink_of(image)
-    place = torch.arange(ink.shape[2], device=ink.device)
-    low, high = ((0.15, 0.4), (0.6, 0.85))
-    first, of_first = (parts(rows, ink, low)[0] for rows in ((ink * place).sum(2), ink.sum(2)))
-    second, of_second = (parts(rows, ink, high)[0] for rows in ((ink * place).sum(2), ink.sum(2)))
+    spans = (0.15, 0.4), (0.6, 0.85)
+    moment = parts((ink * torch.arange(ink.shape[2], device=ink.device)).sum(2), ink, *spans)
+    below, above = (m / n.clamp(min=1e-6) for m, n in zip(moment, parts(ink.sum(2), ink, *spans), strict=True))
     height, _ = height_and_foot(ink)
-    return (second / of_second.clamp(min=1e-6) - first / of_first.clamp(min=1e-6)) / (0.45 * height)
+    return (above - below) / (0.45 * height)
 
 
 def feet(image: Images) -> Values:
@@ -76,6 +75,6 @@ MEASURES: dict[str, tuple[str, Callable[[Images], Values]]] = {
     "weight": ("H", stem),
     "slant": ("H", lean),
     "serif": ("H", feet),
-    "width": ("noe", breadth),
+    "width": ("neo", breadth),
 }
 """Attributes that are read from pixels: the characters that show them, and the measure."""

@@ -64,32 +64,23 @@ class Attribute2FontGenerator(nn.Module):
         self.num_unlabelled, self.num_styles = num_unlabelled, num_styles
         self.channels, self.size = channels, size
         depth = size.bit_length() - 1
-        widths = [width * min(2**level, 8) for level in range(depth)]  # of maps of half the size, a quarter, ...
+        widths = [
+            width,
+            *(width * min(2**level, 8) for level in range(depth)),
+        ]  # of maps of all sizes
+        wider = [width, *(width * min(2**level, 8) for level in range(1, depth)), style_dim]
+        drops = [dropout if level >= 3 else 0.0 for level in range(depth)]
         code = style_dim + num_attributes
-        self.encode = nn.Sequential(
-            convolution(channels * num_styles, width, 7),
-            *(down(before, after, drop) for before, after, drop in style_layers(width, depth, dropout)),
-            nn.Conv2d(width * min(2 ** (depth - 1), 8), style_dim, 4, 2, 1, bias=False),
-            nn.Dropout(dropout),
-        )
+        self.encode = nn.Sequential(convolution(channels * num_styles, width, 7), *halved(wider, drops))
         self.transform = nn.Sequential(*(Residual(*residual(code)) for _ in range(blocks)))
         self.first = convolution(channels, width, 7)
-        drops = [dropout if level >= 3 else 0.0 for level in range(depth)]
-        befores = [width, *widths[:-1]]
-        self.down = nn.ModuleList(down(*layer) for layer in zip(befores[:-1], widths[:-1], drops[:-1], strict=True))
-        last = nn.Conv2d(befores[-1], widths[-1], 4, 2, 1, bias=False)
-        self.middle = nn.Sequential(last, nn.Dropout(drops[-1]))
+        self.down = nn.ModuleList(halved(widths, drops))
         self.classify = nn.Conv2d(widths[-1], num_characters, 1, bias=False)
-        self.skip = nn.ModuleList(convolution(w + code, w, 3) for w in widths[:-1])
+        self.skip = nn.ModuleList(convolution(after + code, after, 3) for after in widths[1:-1])
+        inputs = [*(2 * before for before in widths[2:-1]), widths[-1] + code]  # with their skips, or with the code
         self.up = nn.ModuleList(
-            Up(
-                before=widths[-1] + code if level == depth - 2 else 2 * widths[level + 1],
-                after=widths[level],
-                attributes=num_attributes,
-                halvings=level + 1,
-                dropout=dropout if level >= 3 else 0.0,
-            )
-            for level in range(depth - 1)
+            Up(before, after, num_attributes, halvings=level, dropout=drop)
+            for level, (before, after, drop) in enumerate(zip(inputs, widths[1:-1], drops, strict=False), 1)
         )
         self.last = nn.Sequential(
             nn.Upsample(scale_factor=2), nn.ZeroPad2d((1, 0, 1, 0)), nn.Conv2d(2 * width, channels, 4, padding=1)
@@ -122,13 +113,12 @@ class Attribute2FontGenerator(nn.Module):
         maps = [self.first(source)]
         for layer in self.down:
             maps.append(layer(maps[-1]))
-        x = self.middle(maps[-1])
-        logits = self.classify(x).flatten(1)
-        x = torch.cat([x, style], 1)
+        x = torch.cat([maps[-1], style], 1)
         for level in reversed(range(len(self.up))):
-            other = maps.pop()
+            other = maps[level + 1]
             skip = self.skip[level](torch.cat([other, style.expand(-1, -1, *other.shape[2:])], 1))
             x = torch.cat([self.up[level](x, product), skip], 1)
+        logits = self.classify(maps[-1]).flatten(1)
         return self.last(x).tanh(), full_precision(logits)
 
 
@@ -252,16 +242,19 @@ def convolution(before: int, after: int, kernel: int) -> nn.Sequential:
     return nn.Sequential(layer, nn.InstanceNorm2d(after), nn.ReLU())
 
 
-def down(before: int, after: int, dropout: float) -> nn.Sequential:
-    """Returns a convolution that halves the size, with instance norm and without an activation, as the authors have it."""
-    layer = nn.Conv2d(before, after, 4, 2, 1, bias=False)
-    return nn.Sequential(layer, nn.InstanceNorm2d(after), nn.Dropout(dropout))
+def halved(widths: list[int], drops: list[float]) -> list[nn.Sequential]:
+    """Returns convolutions that halve a map, with instance norm but for the last, and no activation, as the authors.
 
-
-def style_layers(width: int, depth: int, dropout: float) -> list[tuple[int, int, float]]:
-    """Returns channels before and after each layer of the style encoder but the last, and its dropout."""
-    widths = [width * min(2**level, 8) for level in range(depth)]
-    return [(*widths[level : level + 2], dropout if level >= 3 else 0.0) for level in range(depth - 1)]  # type: ignore[misc]
+    Args:
+        widths: Channels before, between and after them.
+        drops: Share of channels that is dropped in training after each.
+    """
+    layers = []
+    for level, drop in enumerate(drops):
+        layer = nn.Conv2d(widths[level], widths[level + 1], 4, 2, 1, bias=False)
+        norm = [nn.InstanceNorm2d(widths[level + 1])] * (level < len(drops) - 1)
+        layers.append(nn.Sequential(layer, *norm, nn.Dropout(drop)))
+    return layers
 
 
 def residual(channels: int) -> list[nn.Module]:
