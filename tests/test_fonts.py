@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import lightning
 import numpy as np
 import pytest
 import torch
@@ -23,7 +24,7 @@ from lightning_gans.datamodules import (
 from lightning_gans.metrics.glyphs import MEASURES
 from lightning_gans.models.attribute2font import ITEMS
 from lightning_gans.networks import Attribute2FontDiscriminator, Attribute2FontGenerator
-from tests.conftest import reduced, tiny, trainer
+from tests.conftest import largest_difference, reduced, tiny, trainer
 
 EMBEDDED = Path(__file__).parents[1] / "datamodules" / "embedded"
 
@@ -384,3 +385,25 @@ def test_the_command_line_draws_a_sheet_of_a_run(tmp_path):
 def test_the_items_of_a_batch_are_as_many_as_the_variant_takes_off(fonts):
     assert len(fonts.evaluation[torch.arange(2)]) == ITEMS
     assert Attribute2FontGenerator(size=32, width=1).num_styles == fonts.num_styles
+
+
+def test_font_scores_change_nothing_and_are_those_of_seeded_draws(tmp_path, fonts):
+    def trained(callbacks: list) -> tuple[Attribute2Font, dict]:
+        torch.manual_seed(0)
+        networks = {
+            "generator": Attribute2FontGenerator(size=32, width=1, style_dim=2, blocks=1),
+            "discriminator": Attribute2FontDiscriminator(size=32, width=1),
+        }
+        options = {"limit_val_batches": 8, "val_check_interval": 1, "check_val_every_n_epoch": None}
+        ours = trainer(tmp_path, 2, callbacks=callbacks, **options)
+        lightning.seed_everything(0, verbose=False)
+        module = Attribute2Font(**networks)
+        ours.fit(module, FontsDataModule(size=32, batch_size=8))
+        return module, ours.callback_metrics
+
+    (one, scores), (two, none) = trained([FontScores(["slant", "width"])]), trained([])
+    assert largest_difference(one.state_dict(), two.state_dict()) == 0
+    assert {*scores} - {*none} == {"l1", *(f"{a}_{b}" for a in ("slant", "width") for b in ("correlation", "slope"))}
+    batch = fonts.evaluation[torch.arange(64)]
+    fake = one.draw(batch, 5)["fake"]
+    assert scores["l1"].item() == pytest.approx((fake - batch[0]).abs().mean().item(), abs=0.004)  # of 8 bits
