@@ -35,7 +35,7 @@ class Variant(LightningModule):
     """Returns what becomes of a person's own images; None where images are made of no others.
 
     Called with images (b, c, h, w), and where the variant has these parameters, with `to` for what they are to become,
-    or `mask` (b, 1, h, w), which is 1 where an image is to be filled.
+    or `mask` (b, 1, h, w), which is 1 where an image is to be filled. Data other than images may give others.
     """
     own_data: str = "OwnImagesDataModule --data.folder YOUR_FOLDER"
     """What follows `--data` where `predict` is to call `convert`, for a message."""
