@@ -141,7 +141,7 @@ def test_where_fonts_are_unlabelled_a_coin_says_of_which_kind_the_target_is():
 
 
 def test_the_authors_layout_is_read(tmp_path):
-    data = in_folder(write_fonts(tmp_path / "explor_all"))
+    data = in_folder(write_fonts(tmp_path / "explor_all"), cache=str(tmp_path / "cache"))
     data.setup("fit")
     assert data.attribute_names == ["attribute0", "attribute1", "attribute2"]
     assert data.characters == "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
