@@ -18,6 +18,7 @@ from lightning_gans.callbacks.sample_grid import SampleGrid as SampleGrid
 from lightning_gans.callbacks.sample_writer import SampleWriter as SampleWriter
 from lightning_gans.callbacks.scores.class_accuracy import ClassAccuracy as ClassAccuracy
 from lightning_gans.callbacks.scores.code_distance import CodeDistance as CodeDistance
+from lightning_gans.callbacks.scores.font_scores import FontScores as FontScores
 from lightning_gans.callbacks.scores.generative_metrics import GenerativeMetrics as GenerativeMetrics
 from lightning_gans.callbacks.scores.linear_probe import LinearProbe as LinearProbe
 from lightning_gans.callbacks.scores.nearest_neighbor_accuracy import NearestNeighborAccuracy as NearestNeighborAccuracy

@@ -7,6 +7,10 @@ from lightning_gans.datamodules.described_digits import DescribedDigitsDataModul
 from lightning_gans.datamodules.edited_digits import EditedDigitsDataModule
 from lightning_gans.datamodules.emoji_styles import EmojiStylesDataModule
 from lightning_gans.datamodules.faces import FacesDataModule
+from lightning_gans.datamodules.font_folder import AttributeFontFolderDataModule
+from lightning_gans.datamodules.font_pairs import FontPairs
+from lightning_gans.datamodules.font_sheets import FontSheetsDataModule
+from lightning_gans.datamodules.fonts import FontsDataModule
 from lightning_gans.datamodules.gaussian_mixture import GaussianMixtureDataModule
 from lightning_gans.datamodules.house_numbers import HouseNumbersDataModule
 from lightning_gans.datamodules.image_folder import ImageFolderDataModule
@@ -39,6 +43,7 @@ from lightning_gans.datamodules.unpaired import UnpairedDataModule
 from lightning_gans.datamodules.unpaired_folder import UnpairedFolderDataModule
 
 __all__ = [
+    "AttributeFontFolderDataModule",
     "CIFAR10DataModule",
     "CUBDataModule",
     "CelebADataModule",
@@ -47,6 +52,9 @@ __all__ = [
     "EditedDigitsDataModule",
     "EmojiStylesDataModule",
     "FacesDataModule",
+    "FontPairs",
+    "FontSheetsDataModule",
+    "FontsDataModule",
     "GaussianMixtureDataModule",
     "HashedWords",
     "HouseNumbersDataModule",

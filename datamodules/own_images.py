@@ -219,6 +219,11 @@ def check_options(module: Any, given: dict[str, Any]) -> None:
     module.require("OwnImagesDataModule", "convert")
     parameters = list(inspect.signature(module.convert).parameters.values())[1:]
     words = {"to": "to", "mask": "masks"}
+    if others := [p.name for p in parameters if p.default is p.empty and p.name not in given]:
+        raise ValueError(
+            f"`OwnImagesDataModule` has no {' and '.join(others)}, which {type(module).__name__} asks for: give it "
+            "other data."
+        )
     for option, value in given.items():
         parameter = next((parameter for parameter in parameters if parameter.name == option), None)
         if parameter is None and value is not None:

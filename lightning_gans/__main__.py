@@ -175,8 +175,7 @@ class GANCLI(LightningCLI):
                 if isinstance(self.datamodule, TextDataModule):
                     lines += [f"  of text  lightning-gans predict {run} --data.text 'YOUR TEXT'"]
             if getattr(self.model, "convert", None):
-                own = "--data OwnImagesDataModule --data.folder YOUR_FOLDER"
-                lines += [f"  convert  lightning-gans predict {run} {own}"]
+                lines += [f"  convert  lightning-gans predict {run} --data {self.model.own_data}"]
             if getattr(self.model, "extrapolate", None):
                 own = "--data OwnSequencesDataModule --data.path YOUR_FRAMES"
                 lines += [f"  extend   lightning-gans predict {run} {own}"]

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from PIL import Image
 from torch import Tensor, nn
+from torch.nn.functional import normalize
 from torchvision.transforms.functional import pil_to_tensor
 
 from lightning_gans.mechanics.precision import full_precision
@@ -144,6 +145,44 @@ class Gram(Content):
         return torch.stack(terms).sum()
 
 
+class Contextual(Content):
+    """Distances of each place of the target's maps from the place of the sample's that is most like it.
+
+    Source: Mechrez et al., 2018, https://arxiv.org/abs/1803.02077, eqs. 2 to 5 and 9. Of a map of the sample, x_i, and
+    of the target, y_j, at all places, both less the mean over y, d_ij is half of 1 - cosine, and
+
+        d'_ij = d_ij / (min_k d_ik + 10^-5),   w_ij = exp((1 - d'_ij) / h),   CX_ij = w_ij / sum_k w_ik,
+
+        sum_l w_l E[-log(mean_j max_i CX_ij)]
+
+    with the mean over images outside of the logarithm. What is alike may be at another place. The code of
+    Attribute2Font (Wang et al., 2020, https://github.com/hologerry/Attr2Font) takes the mean over y of the whole batch,
+    and gives VGG images in [-1, 1] instead of normalized ones.
+
+    Args:
+        features: Called with images and names of layers, returns maps by name, as `VGGFeatures`. It is frozen.
+        layers: Weight w_l of each layer by name; in Attribute2Font 1 for relu3_3 and relu4_2 of VGG19.
+        bandwidth: h; 0.5 in Attribute2Font.
+        weight: Of the term; 6 in Attribute2Font.
+    """
+
+    name = "contextual"
+
+    def __init__(self, features: nn.Module, layers: dict[str, float], bandwidth: float = 0.5, weight: float = 1.0):
+        super().__init__(weight)
+        if bandwidth <= 0:
+            raise ValueError(f"`bandwidth` must be positive, got {bandwidth}.")
+        self.features, self.layers = Frozen(features), checked_layers(layers)
+        self.bandwidth = bandwidth
+
+    def error(self, fake: Images, real: Images) -> Scalar:
+        with torch.no_grad():
+            targets = self.features(real, self.layers)
+        maps = self.features(fake, self.layers)
+        terms = [w * contextual(maps[name], targets[name], self.bandwidth) for name, w in self.layers.items()]
+        return torch.stack(terms).sum()
+
+
 class TotalVariation(Content):
     """Squared differences of neighbors in a sample, E(x_(i+1)j - x_ij)^2 + E(x_i(j+1) - x_ij)^2, each a mean.
 
@@ -175,6 +214,18 @@ def gram(maps: Images) -> Float[Tensor, "b c c"]:
 def gram_error(one: Float[Tensor, "b c c"], two: Float[Tensor, "b c c"]) -> Scalar:
     """Returns E_l of two batches of `gram`, as a mean over images."""
     return (one - two).square().sum((1, 2)).mean() / (4 * one.shape[1] ** 2)
+
+
+def contextual(maps: Images, target: Float[Tensor, "b c i j"], bandwidth: float) -> Scalar:
+    """Returns the contextual loss of maps, the mean over images of -log of their likeness."""
+    x, y = (full_precision(part).flatten(2) for part in (maps, target))
+    mean = y.mean(2, keepdim=True)
+    with torch.autocast(x.device.type, enabled=False):
+        x, y = (normalize(part - mean, dim=1) for part in (x, y))
+        distance = (1 - x.transpose(1, 2) @ y) / 2  # (b, places of the sample, places of the target)
+        relative = distance / (distance.amin(2, keepdim=True) + 1e-5)
+        likeness = ((1 - relative) / bandwidth).softmax(2)
+    return -likeness.amax(1).mean(1).log().mean()
 
 
 def total_variation(image: Images) -> Scalar:

@@ -35,10 +35,12 @@ class Variant(LightningModule):
     """Returns what becomes of a person's own images; None where images are made of no others.
 
     Called with images (b, c, h, w), and where the variant has these parameters, with `to` for what they are to become,
-    or `mask` (b, 1, h, w), which is 1 where an image is to be filled.
+    or `mask` (b, 1, h, w), which is 1 where an image is to be filled. Data other than images may give others.
     """
     extrapolate: Any = None
     """Returns the next `frames` of sequences (b, t, c, h, w); None where no sequences go on."""
+    own_data: str = "OwnImagesDataModule --data.folder YOUR_FOLDER"
+    """What follows `--data` where `predict` is to call `convert`, for a message."""
     gathers: bool = False
     """Whether a batch needs rows of all processes, so that unequal batches must be refused before."""
     truncation: str = "normal latents beyond the threshold drawn again"

@@ -14,6 +14,7 @@ from benchmarks.recipes import module_of
 from lightning_gans.__main__ import main
 from lightning_gans.mechanics.schedules import Growth, Steps
 from tests.conftest import ALL_RECIPES, CONFIGS, LARGE_RECIPES, RECIPES, OnePlayer, largest_difference, parsed, reduced
+from tests.test_fonts import write_fonts
 
 
 @pytest.fixture(params=RECIPES)
@@ -87,6 +88,9 @@ def with_files(recipe: dict, folder: Path) -> dict:
     if kind == "TurningFacesDataModule":  # which takes long at the paper's size
         small = {"num_images": 8, "num_evaluation_images": 2, "frames": 3, "batch_size": 4, "cache": None}
         return {"class_path": kind, "init_args": data | small}
+    if kind == "AttributeFontFolderDataModule":
+        fonts = {"num_training": 3, "num_evaluation": 1, "cache": None, "folder": str(write_fonts(folder, 5, 37, size))}
+        return {"class_path": kind, "init_args": data | fonts}
     if kind == "PairedFolderDataModule":
         split = data.get("evaluation_split", "val")
         write_images(folder, ["train/1.jpg", "train/2.jpg", f"{split}/1.jpg"], (2 * size, size))

@@ -1,5 +1,6 @@
 from lightning_gans.models.aae import AAE as AAE
 from lightning_gans.models.acgan import ACGAN as ACGAN
+from lightning_gans.models.attribute2font import Attribute2Font as Attribute2Font
 from lightning_gans.models.bigan import BiGAN as BiGAN
 from lightning_gans.models.catgan import CatGAN as CatGAN
 from lightning_gans.models.cut import CUT as CUT

@@ -1,5 +1,7 @@
 from lightning_gans.networks.aae import AAEDiscriminator as AAEDiscriminator
 from lightning_gans.networks.aae import AAEEncoder as AAEEncoder
+from lightning_gans.networks.attribute2font import Attribute2FontDiscriminator as Attribute2FontDiscriminator
+from lightning_gans.networks.attribute2font import Attribute2FontGenerator as Attribute2FontGenerator
 from lightning_gans.networks.bigan import BiGANDecoder as BiGANDecoder
 from lightning_gans.networks.bigan import BiGANDiscriminator as BiGANDiscriminator
 from lightning_gans.networks.bigan import BiGANEncoder as BiGANEncoder
