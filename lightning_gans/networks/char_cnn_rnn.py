@@ -48,7 +48,7 @@ class CharCNNRNN(nn.Module):
         self.project = nn.Linear(width, text_dim)
 
     def forward(self, characters: Int64[Tensor, "b t"]) -> Float[Tensor, "b k"]:
-        """Returns texts of characters as `characters_of` numbers them, of which there are at least 43."""
+        """Returns texts of characters as `characters_of` numbers them, at least 48 of them."""
         known = one_hot(characters.clamp(min=0), len(ALPHABET)) * (characters >= 0)[:, :, None]
         seen = self.look(known.to(self.project.weight.dtype).transpose(1, 2)).transpose(1, 2)
         state, total = None, 0

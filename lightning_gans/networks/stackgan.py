@@ -31,13 +31,13 @@ class ConditioningAugmentation(nn.Module):
         self.text_dim, self.condition_dim = text_dim, condition_dim
         self.layer = nn.Linear(text_dim, 2 * condition_dim)
 
-    def distribution(self, text: Text) -> tuple[Float[Tensor, "b k"], Float[Tensor, "b k"]]:
+    def distribution(self, text: Text) -> tuple[Float[Tensor, "b condition"], Float[Tensor, "b condition"]]:
         """Returns the mean, and the logarithm of the variance."""
         check_text(text, self.text_dim)
         mean, log_variance = self.layer(text).chunk(2, 1)
         return mean, log_variance
 
-    def forward(self, text: Text, noise: Float[Tensor, "b k"]) -> Float[Tensor, "b k"]:
+    def forward(self, text: Text, noise: Float[Tensor, "b condition"]) -> Float[Tensor, "b condition"]:
         """Returns a condition for each text, given standard normal noise."""
         mean, log_variance = self.distribution(text)
         return mean + (log_variance / 2).exp() * noise
@@ -162,7 +162,7 @@ class StackGANStage2Generator(nn.Module):
             small = self.stage1(latent[:, : self.of_stage1], text)
         return self.refine(small, text, latent[:, self.of_stage1 :])
 
-    def refine(self, small: Image, text: Text, noise: Float[Tensor, "b k"]) -> Float[Tensor, "b c _ _"]:
+    def refine(self, small: Image, text: Text, noise: Float[Tensor, "b condition"]) -> Float[Tensor, "b c _ _"]:
         """Returns large images of small ones, given the noise of their conditions."""
         maps = self.encode(small)
         planes = self.augmentation(text, noise)[:, :, None, None].expand(-1, -1, *maps.shape[2:])
