@@ -2,6 +2,7 @@ from lightning_gans.datamodules.celeba import CelebADataModule
 from lightning_gans.datamodules.cifar10 import CIFAR10DataModule
 from lightning_gans.datamodules.data_module import TensorDataModule
 from lightning_gans.datamodules.degraded import DegradedDataModule
+from lightning_gans.datamodules.described_digits import DescribedDigitsDataModule
 from lightning_gans.datamodules.edited_digits import EditedDigitsDataModule
 from lightning_gans.datamodules.emoji_styles import EmojiStylesDataModule
 from lightning_gans.datamodules.faces import FacesDataModule
@@ -11,6 +12,7 @@ from lightning_gans.datamodules.image_folder import ImageFolderDataModule
 from lightning_gans.datamodules.lsun import LSUNDataModule
 from lightning_gans.datamodules.mnist import MNISTDataModule
 from lightning_gans.datamodules.openmoji import OpenMojiDataModule
+from lightning_gans.datamodules.openmoji_captions import OpenMojiCaptionsDataModule
 from lightning_gans.datamodules.own_images import OwnImagesDataModule
 from lightning_gans.datamodules.paired_folder import PairedFolderDataModule
 from lightning_gans.datamodules.photos import PhotosDataModule
@@ -20,9 +22,12 @@ from lightning_gans.datamodules.tensors import (
     Sequences,
     TensorImages,
     TensorPoints,
+    TextImages,
     Unpaired,
     UnpairedSets,
 )
+from lightning_gans.datamodules.text import TextDataModule
+from lightning_gans.datamodules.text_encoders import HashedWords, TextEncoder
 from lightning_gans.datamodules.unpaired import UnpairedDataModule
 from lightning_gans.datamodules.unpaired_folder import UnpairedFolderDataModule
 
@@ -30,15 +35,18 @@ __all__ = [
     "CIFAR10DataModule",
     "CelebADataModule",
     "DegradedDataModule",
+    "DescribedDigitsDataModule",
     "EditedDigitsDataModule",
     "EmojiStylesDataModule",
     "FacesDataModule",
     "GaussianMixtureDataModule",
+    "HashedWords",
     "HouseNumbersDataModule",
     "ImageFolderDataModule",
     "ImagePairs",
     "LSUNDataModule",
     "MNISTDataModule",
+    "OpenMojiCaptionsDataModule",
     "OpenMojiDataModule",
     "OwnImagesDataModule",
     "PairedFolderDataModule",
@@ -48,6 +56,9 @@ __all__ = [
     "TensorDataModule",
     "TensorImages",
     "TensorPoints",
+    "TextDataModule",
+    "TextEncoder",
+    "TextImages",
     "Unpaired",
     "UnpairedDataModule",
     "UnpairedFolderDataModule",

@@ -5,8 +5,10 @@ from abc import ABC, abstractmethod
 from typing import Any
 
 import torch
+from jaxtyping import Int64
 from lightning import LightningDataModule, Trainer
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
+from torch import Tensor
 from torch.utils.data import DataLoader, DistributedSampler
 
 from lightning_gans.datamodules.batches import EvaluationBatches, TrainingBatches
@@ -86,10 +88,14 @@ class TensorDataModule(LightningDataModule, ABC):
         name = f"{type(self).__name__.removesuffix('DataModule')}-{images.fingerprint}"
         return name, "evaluation", len(images), "x".join(map(str, images[torch.tensor([0])][0].shape[1:]))
 
-    def state_dict(self) -> dict[str, int | None]:
+    def captions_of(self, index: Int64[Tensor, " b"]) -> list[str]:
+        """Returns the captions of some evaluation images, for pictures of them; none where images have no captions."""
+        return []
+
+    def state_dict(self) -> dict[str, Any]:
         return {"seed": self.seed, "images_per_step": self.batch_size * self.processes()[0]}
 
-    def load_state_dict(self, state_dict: dict[str, int | None]) -> None:
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.seed = state_dict["seed"]
         self.images_per_step = state_dict.get("images_per_step")  # older checkpoints lack it
 

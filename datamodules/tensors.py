@@ -1,7 +1,7 @@
 """Data sets that live in memory: a batch is one indexing, and each knows the order of its epochs.
 
 There is one for each kind of task. In a batch the images to draw come first: `(image, label)`, `(point, mode)`,
-`(target, source)`, `(next, previous)`; unpaired images are `(x, y)`.
+`(target, source)`, `(next, previous)`, `(image, text, label)`; unpaired images are `(x, y)`.
 """
 
 from abc import ABC, abstractmethod
@@ -165,6 +165,84 @@ class Unpaired(InMemory):
     def order(self, seed: int, epoch: int) -> Int64[Tensor, "2 n"]:
         sides = enumerate((self.x, self.y))
         return torch.stack([shuffled(len(images), len(self), seed, epoch, side) for side, images in sides])
+
+
+class TextImages(InMemory):
+    """Images with captions in memory; of captions there are only the vectors that an encoder made of them.
+
+    In a batch the label only serves to find a text of another image: one whose label is another.
+
+    Args:
+        image: The images, 0 for black to 255 for white.
+        embedding: The vectors of all different captions.
+        caption: The captions of each image, as rows of `embedding`.
+        label: Their classes.
+        pixels: Names the images, so that not all of their bytes must be read for it.
+    """
+
+    def __init__(
+        self,
+        image: UInt8[Tensor, "n c h w"],
+        embedding: Float32[Tensor, "m k"],
+        caption: Int64[Tensor, "n captions"],
+        label: Int64[Tensor, " n"],
+        pixels: str | None = None,
+    ):
+        if not len(image) == len(caption) == len(label):
+            numbers = f"{len(image)}, {len(caption)} and {len(label)}"
+            raise ValueError(f"`image`, `caption` and `label` must be equally many, got {numbers}.")
+        self.image = image
+        self.embedding = embedding
+        self.caption = caption
+        self.label = label
+        self.pixels = pixels
+
+    @property
+    def noun(self) -> str:  # type: ignore[override]
+        """The name of its items, for messages."""
+        count = self.caption.shape[1]
+        return "images with a caption" if count == 1 else f"images with {count} captions each"
+
+    @property
+    def fingerprint(self) -> str:
+        image = hash_of({"image": self.image}) if self.pixels is None else self.pixels
+        return hash_of({image: self.label, "embedding": self.embedding, "caption": self.caption})
+
+    def __len__(self) -> int:
+        return len(self.image)
+
+    def __getitem__(
+        self, index: Int64[Tensor, " b"]
+    ) -> tuple[Float32[Tensor, "b c h w"], Float32[Tensor, "b captions k"], Int64[Tensor, " b"]]:
+        rows = self.caption[index]
+        text = self.embedding.index_select(0, rows.flatten()).unflatten(0, rows.shape)
+        return chosen(self.image, index), text, self.label[index]
+
+
+class AskedTexts(InMemory):
+    """Texts that images are wanted of, several of each; in a batch they stand where those of images do.
+
+    Args:
+        embedding: The vectors of the texts.
+        count: Images of each text.
+        shape: Channels, height and width of the images.
+    """
+
+    noun = "wanted images"
+
+    def __init__(self, embedding: Float32[Tensor, "m k"], count: int, shape: tuple[int, int, int]):
+        self.embedding = embedding
+        self.count = count
+        self.shape = shape
+
+    def __len__(self) -> int:
+        return self.count * len(self.embedding)
+
+    def __getitem__(
+        self, index: Int64[Tensor, " b"]
+    ) -> tuple[Float32[Tensor, "b c h w"], Float32[Tensor, "b 1 k"], Int64[Tensor, " b"]]:
+        """Returns grey images, which nothing is drawn from, texts, and as labels the numbers of the wanted images."""
+        return torch.zeros(len(index), *self.shape), self.embedding[index // self.count][:, None], index
 
 
 class UnpairedSets(InMemory):
