@@ -1,15 +1,15 @@
 """Images from texts: losses against values worked out by hand, captions and wrong texts, networks and stages."""
 
+import json
 import math
-from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import softplus
 
 from lightning_gans import GANINTCLS, StackGAN
-from lightning_gans.callbacks import StartFrom
+from lightning_gans.callbacks import CaptionAccuracy, StartFrom
+from lightning_gans.datamodules import DescribedDigitsDataModule
 from lightning_gans.models.stackgan import divergence
 from lightning_gans.networks import (
     CharCNNRNN,
@@ -20,7 +20,6 @@ from lightning_gans.networks import (
     TextGenerator,
 )
 from lightning_gans.networks.char_cnn_rnn import ALPHABET, characters_of
-from lightning_gans.objectives import LeastSquares, NonSaturating
 from lightning_gans.text import mismatched
 from tests.conftest import largest_difference, trainer
 
@@ -417,3 +416,55 @@ def test_a_first_stage_that_cannot_be_started_from_is_said_in_a_sentence(tmp_pat
     (tmp_path / "empty").mkdir()
     with pytest.raises(FileNotFoundError, match="must be a file, or a folder of runs, and .*empty is none."):
         trainer(tmp_path, 0, callbacks=[StartFrom(str(tmp_path / "empty"))]).fit(stage2(), data)
+
+
+# What images show.
+
+
+class Shows(GANINTCLS):
+    """Draws the real images of a batch, or those of the images before."""
+
+    def __init__(self, shift: int) -> None:
+        super().__init__(generator=Draws(), discriminator=Compares())
+        self.shift = shift
+
+    def samples(self, batch: list[Tensor]) -> dict[str, Tensor]:
+        return {"fake": batch[0].roll(self.shift, 0)}
+
+
+def scored(tmp_path, shift: int, **options) -> dict:
+    data = DescribedDigitsDataModule(
+        size=32, num_images=1, num_evaluation_images=120, evaluation_split="both", batch_size=60, cache=None
+    )
+    ours = trainer(tmp_path, callbacks=[CaptionAccuracy(**options)], log_every_n_steps=1)
+    ours.validate(Shows(shift), data, verbose=False)
+    (entry,) = json.loads((tmp_path / "metrics.json").read_text())
+    return entry
+
+
+def test_images_that_show_what_their_captions_say_are_found_seen_and_unseen_ones(tmp_path):
+    entry = scored(tmp_path, 0)
+    scores, real = entry["scores"], entry["protocol"]["real_images"]
+    assert [*scores] == [*CaptionAccuracy().attributes, "all"] + [
+        f"unseen_{name}" for name in [*CaptionAccuracy().attributes, "all"]
+    ]
+    for name in ("ink", "paper", "size", "place"):
+        assert min(scores[name], scores[f"unseen_{name}"]) > 0.9
+    assert 0.6 < min(scores["digit"], scores["unseen_digit"])
+    for name, share in real.items():
+        assert (scores[name] + scores[f"unseen_{name}"]) / 2 == pytest.approx(share)
+    assert entry["protocol"]["chance"]["all"] == pytest.approx(1 / 30000) and entry["protocol"]["num_images"] == 120
+
+
+def test_images_of_other_captions_are_near_chance(tmp_path):
+    entry = scored(tmp_path, 1, attributes=["digit", "paper"])
+    assert [*entry["scores"]] == ["digit", "paper", "all", "unseen_digit", "unseen_paper", "unseen_all"]
+    assert all(entry["scores"][name] < 0.3 for name in entry["scores"])
+    assert entry["protocol"]["chance"] == {"digit": 0.1, "paper": 0.1, "all": pytest.approx(0.01)}
+
+
+def test_what_captions_do_not_say_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="`attributes` must be some of digit, .*, place, got hat."):
+        CaptionAccuracy(["hat"])
+    with pytest.raises(ValueError, match="`CaptionAccuracy` needs a DescribedDigitsDataModule, got NoneType"):
+        trainer(tmp_path, callbacks=[CaptionAccuracy()]).validate(Shows(0), texts(), verbose=False)
