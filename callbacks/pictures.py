@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import matplotlib
@@ -12,6 +13,8 @@ from torchvision.transforms.functional import to_pil_image
 from torchvision.utils import make_grid
 
 READABLE = 56  # pixels that an image is high at least
+CELL = 128  # pixels that an image above a caption is wide at least
+SMALL, MOST_LINES, ASIDE = 12, 5, 10  # of captions below images: height of letters, lines, pixels to the next image
 GUTTER, GAP = 4, 24  # pixels between images, and between pictures
 
 
@@ -36,6 +39,63 @@ def near_square_grid(images: UInt8[Tensor, "b c h w"]) -> UInt8[Tensor, "3 heigh
     return make_grid(images, nrow=math.ceil(math.sqrt(count * height / width)), padding=2, pad_value=255)
 
 
+def captioned(images: UInt8[Tensor, "b c h w"], captions: Sequence[str]) -> Image.Image:
+    """Returns images row by row, each above its caption in small letters; small images are enlarged."""
+    times = -(-CELL // images.shape[3])
+    pixels = images.repeat_interleave(times, 2).repeat_interleave(times, 3)
+    cells = [beneath(to_pil_image(image), text) for image, text in zip(pixels, captions, strict=True)]
+    columns = math.ceil(math.sqrt(len(cells) * max(cell.height for cell in cells) / cells[0].width))
+    rows = [cells[start : start + columns] for start in range(0, len(cells), columns)]
+    heights = [max(cell.height for cell in row) + ASIDE for row in rows]
+    size = (cells[0].width + ASIDE) * len(rows[0]) + ASIDE, sum(heights) + ASIDE
+    whole, top = Image.new("RGB", size, "white"), ASIDE
+    for row, height in zip(rows, heights, strict=True):
+        for number, cell in enumerate(row):
+            whole.paste(cell, (ASIDE + number * (cell.width + ASIDE), top))
+        top += height
+    return whole
+
+
+def beneath(image: Image.Image, text: str) -> Image.Image:
+    """Returns an image with a text below it, in lines as wide as the image; what is too long ends with dots."""
+    lines = [caption(line, SMALL) for line in wrapped(text, image.width)]
+    whole = Image.new("RGB", (image.width, image.height + sum(line.height for line in lines)), "white")
+    whole.paste(image, (0, 0))
+    top = image.height
+    for line in lines:
+        whole.paste(line, (0, top))
+        top += line.height
+    return whole
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """Returns the lines of a text, at most `MOST_LINES` of them, none wider than `width` pixels."""
+    lines: list[str] = []
+    for word in text.split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and fits(longer, width):
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    if len(lines) > MOST_LINES:
+        lines = [*lines[: MOST_LINES - 1], " ".join(lines[MOST_LINES - 1 :])]
+    return [shortened(line, width) for line in lines]
+
+
+def shortened(line: str, width: int) -> str:
+    """Returns a line that is no wider than `width` pixels, with dots for what is left out."""
+    if fits(line, width):
+        return line
+    while line and not fits(f"{line}…", width):
+        line = line[:-1]
+    return f"{line}…"
+
+
+def fits(line: str, width: int) -> bool:
+    """Returns True for a line of small letters that is no wider than `width` pixels."""
+    return font(SMALL).getbbox(line)[2] + 2 <= width
+
+
 def mosaic(images: Float[Tensor, "b c h w"], columns: int) -> Image.Image:
     """Returns images in [-1, 1] row by row, on white; small ones are enlarged, each pixel a square."""
     times = -(-READABLE // images.shape[2])
@@ -45,11 +105,15 @@ def mosaic(images: Float[Tensor, "b c h w"], columns: int) -> Image.Image:
 
 def caption(text: str, size: int = 16) -> Image.Image:
     """Returns a line of text, black on white."""
-    font = ImageFont.truetype(Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"), size)
-    box = font.getbbox(text)
-    picture = Image.new("RGB", (round(box[2]) + 2, round(1.4 * size)), "white")
-    ImageDraw.Draw(picture).text((1, 0), text, fill="black", font=font)
+    picture = Image.new("RGB", (round(font(size).getbbox(text)[2]) + 2, round(1.4 * size)), "white")
+    ImageDraw.Draw(picture).text((1, 0), text, fill="black", font=font(size))
     return picture
+
+
+@cache
+def font(size: int) -> ImageFont.FreeTypeFont:
+    """Returns the letters of captions."""
+    return ImageFont.truetype(Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"), size)
 
 
 def across(pictures: Sequence[Image.Image], gap: int = GAP) -> Image.Image:

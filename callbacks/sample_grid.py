@@ -8,10 +8,10 @@ from lightning import Callback, Trainer
 from lightning.pytorch.utilities import CombinedLoader
 from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor
-from torchvision.transforms.functional import to_pil_image
+from torchvision.transforms.functional import pil_to_tensor, to_pil_image
 
 from lightning_gans.callbacks.evaluation_data import evaluation_source
-from lightning_gans.callbacks.pictures import can_be_shown, near_square_grid, side_by_side, to_uint8
+from lightning_gans.callbacks.pictures import can_be_shown, captioned, near_square_grid, side_by_side, to_uint8
 from lightning_gans.callbacks.run_folder import results_folder, writes
 from lightning_gans.datamodules import TensorDataModule
 from lightning_gans.datamodules.tensors import spread_evenly
@@ -23,10 +23,10 @@ class SampleGrid(Callback):
     """Writes grids of samples as training goes, always of the same latents.
 
     The files are `samples/<name>_<kimg>kimg.png` in the run folder, one for each kind of image that the variant
-    draws, and `samples/real.png` beside them. The frames of a sequence stand side by side. Any logger that takes images
-    gets them too. Labels and source images are spread evenly over the evaluation images of a data module of the
-    package, since those of a folder stand class by class. With other data they come from the start of the validation
-    data, or without any from the first training batch; then a resumed run has others.
+    draws, and `samples/real.png` beside them. The frames of a sequence stand side by side, and captions below their
+    images. Any logger that takes images gets them too. Labels and source images are spread evenly over the evaluation
+    images of a data module of the package, since those of a folder stand class by class. With other data they come from
+    the start of the validation data, or without any from the first training batch; then a resumed run has others.
 
     Args:
         every_kimg: Thousands of training images between two grids; there is also one at the start and one at the end.
@@ -43,6 +43,7 @@ class SampleGrid(Callback):
         self.num_images = num_images
         self.seed = seed
         self._batch: Batch | None = None
+        self._captions: list[str] = []
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         self._folder = results_folder(trainer) / "samples"
@@ -80,7 +81,9 @@ class SampleGrid(Callback):
             return None
         if isinstance(data, TensorDataModule) and not trainer.overfit_batches:
             size = len(data.evaluation)
-            return as_batch(to_device(data.evaluation[spread_evenly(min(size, self.num_images), size)]))
+            index = spread_evenly(min(size, self.num_images), size)
+            self._captions = data.captions_of(index)
+            return as_batch(to_device(data.evaluation[index]))
         # A loader of its own: the trainer's are not there before the first validation, as on resuming.
         loaders = CombinedLoader(evaluation_source(trainer).dataloader(), "sequential").flattened[:1]
         batches: list[Batch] = []
@@ -105,8 +108,11 @@ class SampleGrid(Callback):
             self._write(trainer, name, f"{name}_{self._images / 1000:09.3f}kimg.png", images)
 
     def _write(self, trainer: Trainer, name: str, file: str, images: Tensor) -> None:
-        grid = near_square_grid(side_by_side(to_uint8(images)))
-        picture = to_pil_image(grid)
+        pixels = side_by_side(to_uint8(images))
+        if len(pixels) == len(self._captions):
+            picture = captioned(pixels, self._captions)
+        else:
+            picture = to_pil_image(near_square_grid(pixels))
         self._folder.mkdir(parents=True, exist_ok=True)
         picture.save(self._folder / file)
         logger: Any
@@ -114,4 +120,4 @@ class SampleGrid(Callback):
             if hasattr(logger, "log_image"):  # as of Weights & Biases
                 logger.log_image(key=f"samples/{name}", images=[picture], step=trainer.global_step)
             elif hasattr(getattr(logger, "experiment", None), "add_image"):  # as of TensorBoard
-                logger.experiment.add_image(f"samples/{name}", grid, trainer.global_step)
+                logger.experiment.add_image(f"samples/{name}", pil_to_tensor(picture), trainer.global_step)

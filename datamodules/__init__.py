@@ -1,5 +1,6 @@
 from lightning_gans.datamodules.celeba import CelebADataModule
 from lightning_gans.datamodules.cifar10 import CIFAR10DataModule
+from lightning_gans.datamodules.cub import CUBDataModule
 from lightning_gans.datamodules.data_module import TensorDataModule
 from lightning_gans.datamodules.degraded import DegradedDataModule
 from lightning_gans.datamodules.described_digits import DescribedDigitsDataModule
@@ -14,6 +15,7 @@ from lightning_gans.datamodules.mnist import MNISTDataModule
 from lightning_gans.datamodules.openmoji import OpenMojiDataModule
 from lightning_gans.datamodules.openmoji_captions import OpenMojiCaptionsDataModule
 from lightning_gans.datamodules.own_images import OwnImagesDataModule
+from lightning_gans.datamodules.oxford_flowers import OxfordFlowersDataModule
 from lightning_gans.datamodules.paired_folder import PairedFolderDataModule
 from lightning_gans.datamodules.photos import PhotosDataModule
 from lightning_gans.datamodules.svhn import SVHNDataModule
@@ -28,11 +30,13 @@ from lightning_gans.datamodules.tensors import (
 )
 from lightning_gans.datamodules.text import TextDataModule
 from lightning_gans.datamodules.text_encoders import HashedWords, TextEncoder
+from lightning_gans.datamodules.text_image_folder import TextImageFolderDataModule
 from lightning_gans.datamodules.unpaired import UnpairedDataModule
 from lightning_gans.datamodules.unpaired_folder import UnpairedFolderDataModule
 
 __all__ = [
     "CIFAR10DataModule",
+    "CUBDataModule",
     "CelebADataModule",
     "DegradedDataModule",
     "DescribedDigitsDataModule",
@@ -49,6 +53,7 @@ __all__ = [
     "OpenMojiCaptionsDataModule",
     "OpenMojiDataModule",
     "OwnImagesDataModule",
+    "OxfordFlowersDataModule",
     "PairedFolderDataModule",
     "PhotosDataModule",
     "SVHNDataModule",
@@ -58,6 +63,7 @@ __all__ = [
     "TensorPoints",
     "TextDataModule",
     "TextEncoder",
+    "TextImageFolderDataModule",
     "TextImages",
     "Unpaired",
     "UnpairedDataModule",

@@ -7,7 +7,7 @@ from jaxtyping import Float32, Int64, UInt8
 from torch import Tensor
 
 from lightning_gans.datamodules.pixel_cache import fingerprint_of
-from lightning_gans.datamodules.tensors import InMemory, TensorImages, floats
+from lightning_gans.datamodules.tensors import InMemory, TensorImages, TextImages, floats
 from lightning_gans.mechanics.randomness import mix
 
 Side = UInt8[Tensor, "n c h w"] | list[UInt8[Tensor, "_ _ _"]]
@@ -104,6 +104,33 @@ class Views(InMemory):
 
     def order(self, seed: int, epoch: int) -> Int64[Tensor, " n"]:
         return in_view(self.images.order(seed, epoch), len(self), seed, epoch)
+
+
+class CroppedTexts(TextImages):
+    """Images with captions of which each epoch of training sees other squares, as those of `Crops`.
+
+    Args:
+        images: The images with their captions.
+        size: Height and width of the squares, in pixels.
+        flip: Mirrors half of them in training, left to right.
+    """
+
+    def __init__(self, images: TextImages, size: int, flip: bool):
+        super().__init__(images.image, images.embedding, images.caption, images.label, images.pixels)
+        self.crops = Crops([images.image], size, flip)
+
+    @property
+    def fingerprint(self) -> str:
+        return fingerprint_of(super().fingerprint, self.crops.fingerprint)
+
+    def __getitem__(
+        self, index: Int64[Tensor, " b"]
+    ) -> tuple[Float32[Tensor, "b c h w"], Float32[Tensor, "b captions k"], Int64[Tensor, " b"]]:
+        place = index % len(self)
+        return self.crops[index][0], self.texts(place), self.label[place]
+
+    def order(self, seed: int, epoch: int) -> Int64[Tensor, " n"]:
+        return self.crops.order(seed, epoch)
 
 
 class Mirrored(TensorImages):

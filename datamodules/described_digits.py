@@ -111,9 +111,7 @@ class DescribedDigitsDataModule(TextDataModule):
         fingerprint = fingerprint_of(DRAWING, name)
         shape = (count, *self.shape)
         image = cached_pixels(self.cache, name, fingerprint, shape, lambda: pictures(digits, planned, self.size, seed))
-        texts = [
-            captions(row, np.random.default_rng((*seed, 1, index))) for index, row in enumerate(planned.attribute)
-        ]
+        texts = [captions(row, np.random.default_rng((*seed, 1, index))) for index, row in enumerate(planned.attribute)]
         return Described(CachedImages(image, combination(torch.from_numpy(planned.attribute)), fingerprint), texts)
 
 

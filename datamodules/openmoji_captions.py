@@ -34,6 +34,7 @@ COLORS = (  # of OpenMoji's palette; outlines are black, and their soft edges gr
     ("", (63, 63, 63)),
     ("", (10, 10, 10)),
 )
+TONES = np.array([tone for _, tone in COLORS], np.float32)
 GROUPS = {
     "activities": "an activity",
     "animals-nature": "an animal or plant",
@@ -138,9 +139,9 @@ def captions(
 
 def main_colors(drawing: UInt8[np.ndarray, "h w 3"]) -> list[str]:
     """Names the one or two colors that fill most of a drawing, apart from its paper and its outline."""
-    pixels = drawing.reshape(-1, 3).astype(int)
-    pixels = pixels[pixels.min(1) < PAPER]
-    nearest = np.linalg.norm(pixels[:, None] - np.array([tone for _, tone in COLORS]), axis=2).argmin(1)
+    pixels = drawing.reshape(-1, 3)
+    pixels = pixels[pixels.min(1) < PAPER].astype(np.float32)
+    nearest = (2 * pixels @ TONES.T - np.square(TONES).sum(1)).argmax(1)  # the least squared distance
     numbers = dict.fromkeys([name for name, _ in COLORS], 0)
     for (name, _), number in zip(COLORS, np.bincount(nearest, minlength=len(COLORS)), strict=True):
         numbers[name] += int(number)
@@ -148,4 +149,6 @@ def main_colors(drawing: UInt8[np.ndarray, "h w 3"]) -> list[str]:
     colored = sum(numbers.values())
     if colored < LEAST * (colored + dark):
         return ["black"]
-    return [name for name in sorted(numbers, key=numbers.__getitem__, reverse=True)[:2] if numbers[name] > LEAST * colored]
+    return [
+        name for name in sorted(numbers, key=numbers.__getitem__, reverse=True)[:2] if numbers[name] > LEAST * colored
+    ]

@@ -214,9 +214,12 @@ class TextImages(InMemory):
     def __getitem__(
         self, index: Int64[Tensor, " b"]
     ) -> tuple[Float32[Tensor, "b c h w"], Float32[Tensor, "b captions k"], Int64[Tensor, " b"]]:
+        return chosen(self.image, index), self.texts(index), self.label[index]
+
+    def texts(self, index: Int64[Tensor, " b"]) -> Float32[Tensor, "b captions k"]:
+        """Returns the vectors of the captions of some images."""
         rows = self.caption[index]
-        text = self.embedding.index_select(0, rows.flatten()).unflatten(0, rows.shape)
-        return chosen(self.image, index), text, self.label[index]
+        return self.embedding.index_select(0, rows.flatten()).unflatten(0, rows.shape)
 
 
 class AskedTexts(InMemory):

@@ -16,6 +16,7 @@ from lightning_gans.datamodules.data_module import TensorDataModule
 from lightning_gans.datamodules.pixel_cache import CachedImages
 from lightning_gans.datamodules.tensors import AskedTexts, TensorImages, TextImages
 from lightning_gans.datamodules.text_encoders import CheckedEncoder, Encoder
+from lightning_gans.mechanics.resume import read
 
 
 class Described(NamedTuple):
@@ -76,11 +77,7 @@ class TextDataModule(TensorDataModule):
         self.captions = list(dict.fromkeys(chain(*training.captions, *evaluation.captions)))
         embedding = self.encoding.table(self.captions, self.cache)
         number = {caption: row for row, caption in enumerate(self.captions)}
-        return self.to_train_on(with_text(training, embedding, number)), with_text(evaluation, embedding, number)
-
-    def to_train_on(self, images: TextImages) -> TextImages:
-        """Returns what is trained on, such as crops of the images."""
-        return images
+        return with_text(training, embedding, number), with_text(evaluation, embedding, number)
 
     def prepare_data(self) -> None:
         if self.texts is None:
@@ -89,11 +86,20 @@ class TextDataModule(TensorDataModule):
     def setup(self, stage: str) -> None:
         if self.texts is None:
             super().setup(stage)
-            return
+        else:
+            self.ask(self.texts, stage)
+        if self.trainer is not None and self.trainer.ckpt_path is not None:
+            # Lightning gives its state to a data module of the same class alone.
+            for state in read(self.trainer.ckpt_path).values():
+                if isinstance(state, dict) and "encoder" in state:
+                    self.encoding.check(state["encoder"])
+
+    def ask(self, texts: list[str], stage: str) -> None:
+        """Makes vectors of the texts that images are wanted of."""
         if stage != "predict":
-            raise ValueError(f"`text` is for `predict` alone, got {self.texts[0]!r} for `{stage}`: leave it out.")
-        self.asked = AskedTexts(self.encoding(self.texts), self.images_per_text, self.shape)
-        number = f"{len(self.texts)} text" + "s" * (len(self.texts) > 1)
+            raise ValueError(f"`text` is for `predict` alone, got {texts[0]!r} for `{stage}`: leave it out.")
+        self.asked = AskedTexts(self.encoding(texts), self.images_per_text, self.shape)
+        number = f"{len(texts)} text" + "s" * (len(texts) > 1)
         self.summary = f"{type(self).__name__} asks for {len(self.asked):,} images of {number}."
         rank_zero_info(self.summary)
 
@@ -105,14 +111,14 @@ class TextDataModule(TensorDataModule):
     def captions_of(self, index: Int64[Tensor, " b"]) -> list[str]:
         if self.texts is not None:
             return [self.texts[number] for number in (index // self.images_per_text).tolist()]
-        return [self.captions[row] for row in self.evaluation.caption[index, 0].tolist()]
+        return [self.captions[row] for row in self.evaluation.caption[index, 0].tolist()] if self.captions else []
 
     def state_dict(self) -> dict[str, Any]:
         return {**super().state_dict(), "encoder": self.encoding.state()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        super().load_state_dict(state_dict)
         self.encoding.check(state_dict["encoder"])
+        super().load_state_dict(state_dict)
 
 
 def with_text(described: Described, embedding: Tensor, number: dict[str, int]) -> TextImages:

@@ -24,7 +24,7 @@ import lightning_gans.networks
 import lightning_gans.regularizers  # noqa: F401  importing a class lets a config name it without its path
 from lightning_gans.callbacks import ImageWriter, SampleWriter
 from lightning_gans.callbacks.scores.scorer import Scorer
-from lightning_gans.datamodules import OwnImagesDataModule
+from lightning_gans.datamodules import OwnImagesDataModule, TextDataModule
 from lightning_gans.mechanics.files import atomic_write
 from lightning_gans.mechanics.messages import nearest, own_error, usage_message
 from lightning_gans.mechanics.precision import fast_precision
@@ -128,11 +128,12 @@ class GANCLI(LightningCLI):
 
     def before_predict(self) -> None:
         self.config_init["predict"]["return_predictions"] = False  # callbacks take them; memory may not
-        if isinstance(self.datamodule, OwnImagesDataModule):
+        own_images = isinstance(self.datamodule, OwnImagesDataModule)
+        if own_images or (isinstance(self.datamodule, TextDataModule) and self.datamodule.texts is not None):
             trainer: Any = self.trainer
             # Nothing is scored, and some scores would ask for the training images.
             trainer.callbacks = [callback for callback in trainer.callbacks if not isinstance(callback, Scorer)]
-            if not any(isinstance(callback, ImageWriter) for callback in trainer.callbacks):
+            if own_images and not any(isinstance(callback, ImageWriter) for callback in trainer.callbacks):
                 trainer.callbacks.append(ImageWriter())
 
     def before_test(self, verb: str = "test") -> None:
@@ -170,6 +171,8 @@ class GANCLI(LightningCLI):
             lines += [f"  go on    lightning-gans fit {run} {more}"]
             if any(isinstance(callback, SampleWriter) for callback in trainer.callbacks):
                 lines += [f"  draw     lightning-gans predict {run}"]
+                if isinstance(self.datamodule, TextDataModule):
+                    lines += [f"  of text  lightning-gans predict {run} --data.text 'YOUR TEXT'"]
             if getattr(self.model, "convert", None):
                 own = "--data OwnImagesDataModule --data.folder YOUR_FOLDER"
                 lines += [f"  convert  lightning-gans predict {run} {own}"]
