@@ -14,9 +14,9 @@ class TextToImage(AdversarialModule):
 
     `text` holds embeddings (b, n, k) of n captions of each image, made by any encoder. In training some of them are
     drawn for each image and averaged, once for both players, so that the discriminator judges a sample by the text that
-    it was drawn from. Elsewhere the first ones are taken. The label is the class of an image, and serves to find a wrong
-    text for it: that of an image of another class. Captions and wrong texts do not depend on the number of processes,
-    nor on how a batch is cut.
+    it was drawn from. Elsewhere the first ones are taken. The label is the class of an image, and serves to find a
+    wrong text for it: that of an image of another class. Captions and wrong texts do not depend on the number of
+    processes, nor on how a batch is cut.
 
     Args:
         captions_per_image: Captions whose texts are averaged; 4 in the authors' code of GAN-INT-CLS, 1 is one of them.
@@ -45,7 +45,8 @@ class TextToImage(AdversarialModule):
 
     def wrong(self, batch: Batch) -> Tensor:
         """Returns a text (b, k) of another class for each image."""
-        return batch[3] if len(batch) > 3 else self.wrong_texts(*self.condition(batch), batch[2])
+        (text,) = self.condition(batch)
+        return batch[3] if len(batch) > 3 else self.wrong_texts(text, batch[2])
 
     def wrong_texts(self, text: Tensor, label: Tensor) -> Tensor:
         """Returns a text of another class for each, out of those of all processes."""

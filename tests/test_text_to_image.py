@@ -61,8 +61,10 @@ class Compares(nn.Module):
         self.seen.append(text)
         pixel = image.mean((1, 2, 3))
         logits = self.scale * ((pixel if text.ndim == 2 else pixel[:, None]) + 10 * text.sum(-1))
-        return torch.stack([logits, pixel], 1) if self.alone and text.ndim == 2 else (
-            torch.cat([logits, pixel[:, None]], 1) if self.alone else logits
+        return (
+            torch.stack([logits, pixel], 1)
+            if self.alone and text.ndim == 2
+            else (torch.cat([logits, pixel[:, None]], 1) if self.alone else logits)
         )
 
 
@@ -201,7 +203,9 @@ def texts() -> torch.utils.data.DataLoader:
 
 def played(tmp_path, **kwargs) -> GANINTCLS:
     torch.manual_seed(3)
-    module = GANINTCLS(interpolation_weight=0.0, ema_halflife=0.0, generator=Draws(), discriminator=Compares(), **kwargs)
+    module = GANINTCLS(
+        interpolation_weight=0.0, ema_halflife=0.0, generator=Draws(), discriminator=Compares(), **kwargs
+    )
     trainer(tmp_path, 4).fit(module, texts())
     return module
 
@@ -277,7 +281,9 @@ def test_several_texts_of_an_image_are_judged_like_each_alone():
     assert TextDiscriminator(DIM, 3, size=16, width=4)(image, text[:, 0]).shape == (2,)
 
 
-@pytest.mark.parametrize("make", [TextGenerator, StackGANGenerator, lambda **kw: StackGANGenerator(**kw, residual=False)])
+@pytest.mark.parametrize(
+    "make", [TextGenerator, StackGANGenerator, lambda **kw: StackGANGenerator(**kw, residual=False)]
+)
 def test_a_generator_draws_images_of_its_size_from_texts(make):
     generator = make(text_dim=DIM, condition_dim=3, size=16, width=2)
     image = generator(torch.randn(2, generator.latent_dim), torch.randn(2, DIM))
@@ -410,7 +416,9 @@ def test_a_first_stage_that_cannot_be_started_from_is_said_in_a_sentence(tmp_pat
     with pytest.raises(ValueError, match=r"`into` of `StartFrom` must be a network of this run, got generator.stage0."):
         start = StartFrom(str(tmp_path / "other.ckpt"), into="generator.stage0")
         trainer(tmp_path, 0, callbacks=[start]).fit(stage2(), data)
-    with pytest.raises(ValueError, match=r"does not fit this run's generator.stage1 \(.*\): give both the same network"):
+    with pytest.raises(
+        ValueError, match=r"does not fit this run's generator.stage1 \(.*\): give both the same network"
+    ):
         start = StartFrom(str(tmp_path / "other.ckpt"), into="generator.stage1")
         trainer(tmp_path, 0, callbacks=[start]).fit(stage2(), data)
     (tmp_path / "empty").mkdir()

@@ -3,14 +3,14 @@
     python -m benchmarks.experiments.stackgan RUNS
 
 RUNS is the folder for the runs: `stackgan_digits_stage1`, the same with a weight of 0 for KL, `stackgan_digits_stage2`
-from the first of them, and one stage alone at 64 pixels, with the discriminator of the second stage. A run that is there
-already is not trained again. What follows goes to `lightning-gans fit`.
+from the first of them, and one stage alone at 64 pixels, with the discriminator of the second stage. A run that is
+there already is not trained again. What follows goes to `lightning-gans fit`.
 
 Images of the first stage are enlarged to 64 pixels by bicubic interpolation. Of each, the sharpness is the variance of
 the Laplacian over that of real images, and what an image shows is read back and compared with its caption. How far
-conditions are spread is measured at fixed noise: the standard deviation of a pixel over 16 images of one caption. Writes
-`results/stackgan.json` and docs/images/stackgan_digits.png: from top to bottom the first stage, enlarged, the second
-stage made of the same images, and one stage alone, of captions that training never shows.
+conditions are spread is measured at fixed noise: the standard deviation of a pixel over 16 images of one caption.
+Writes `results/stackgan.json` and docs/images/stackgan_digits.png: from top to bottom the first stage, enlarged, the
+second stage made of the same images, and one stage alone, of captions that training never shows.
 """
 
 import argparse

@@ -2,11 +2,11 @@
 
     python -m benchmarks.experiments.text_to_image RUNS
 
-RUNS is the folder for the runs: three trainings of `gan_int_cls_digits`. A run that is there already is not trained again.
-What follows goes to `lightning-gans fit`.
+RUNS is the folder for the runs: three trainings of `gan_int_cls_digits`. A run that is there already is not trained
+again. What follows goes to `lightning-gans fit`.
 
-What the images show is read back and compared with their captions, of combinations of attributes that training shows and
-of those that it never does. Between two captions that differ in the digit alone, the classifier says how sure it is of
+What the images show is read back and compared with their captions, of combinations of attributes that training shows
+and of those that it never does. Between two captions that differ in the digit alone, the classifier says how sure it is of
 the digit in an image drawn from the mean of their texts. Writes `results/text_to_image.json`,
 docs/images/gan_int_cls_digits.png (captions that training never shows, and six images of each) and
 docs/images/gan_int_cls_between.png (from one caption to another: the first row of each pair with texts between texts in
@@ -33,7 +33,11 @@ from lightning_gans.metrics.digits import DigitClassifier
 from lightning_gans.metrics.features import as_8_bit
 
 RECIPE = "gan_int_cls_digits"
-FORMS = {"gan_int_cls": [], "without_wrong": ["--model.wrong_weight=0"], "without_between": ["--model.interpolation_weight=0"]}
+FORMS = {
+    "gan_int_cls": [],
+    "without_wrong": ["--model.wrong_weight=0"],
+    "without_between": ["--model.interpolation_weight=0"],
+}
 STEPS = (0.0, 0.25, 0.5, 0.75, 1.0)
 SURE = 0.9
 PAIRS = 500
@@ -82,7 +86,9 @@ def pairs_of(data: Any) -> tuple[Tensor, Tensor]:
     return data.encoding(captions), data.encoding(others)
 
 
-def between(module: AdversarialModule, one: Tensor, other: Tensor) -> tuple[dict[str, Any], Float[Tensor, "steps n c h w"]]:
+def between(
+    module: AdversarialModule, one: Tensor, other: Tensor
+) -> tuple[dict[str, Any], Float[Tensor, "steps n c h w"]]:
     """Returns how sure the classifier is of digits on the way from one text to another, and the images."""
     classifier = DigitClassifier.pretrained()
     torch.manual_seed(0)
@@ -111,9 +117,7 @@ def main() -> None:
     parser.add_argument("--pictures", type=Path, default=PICTURES)
     args, options = parser.parse_known_args()
 
-    modules = {
-        form: trained(args.runs, RECIPE, f"{RECIPE}_{form}", *own, *options) for form, own in FORMS.items()
-    }
+    modules = {form: trained(args.runs, RECIPE, f"{RECIPE}_{form}", *own, *options) for form, own in FORMS.items()}
     data = data_of(RECIPE)
     data.setup("test")
     one, other = pairs_of(data)
@@ -138,8 +142,8 @@ def main() -> None:
         "images": f"{data.reference}; a half of each kind, one image of each caption, which names every attribute",
         "all": "digit, ink, paper, stroke, size and place are all as the caption says",
         "real": "what is read back from the real images, all of them",
-        "between": f"{PAIRS} pairs of captions that differ in the digit alone; the mean of the largest probability that "
-        f"the classifier gives a digit, and the share of images in which it is above {SURE}",
+        "between": f"{PAIRS} pairs of captions that differ in the digit alone; the mean of the largest probability "
+        f"that the classifier gives a digit, and the share of images in which it is above {SURE}",
         "kimg": {form: module.images_seen / 1000 for form, module in modules.items()},
     }
     write_record("text_to_image", values, protocol, modules["gan_int_cls"].seed, folder=args.results)

@@ -20,9 +20,9 @@ class GANINTCLS(TextToImage):
         L_D = l(x, t -> 1) + (1 - cls) l(G(z, t), t -> 0) + cls l(x, t' -> 0)
         L_G = l(G(z, t), t -> 1) summed over B texts, and weighted over B / 2 between them, over 1.5 B in all
 
-    As in the authors' code (https://github.com/reedscot/icml2016) samples and wrong texts weigh a half each, and one mean
-    is taken over all that the generator draws. The code puts a wrong image beside a text instead of a wrong text beside an image,
-    and averages texts i and i + B / 2; here it is each text and the next one.
+    As in the authors' code (https://github.com/reedscot/icml2016) samples and wrong texts weigh a half each, and one
+    mean is taken over all that the generator draws. The code puts a wrong image beside a text instead of a wrong text
+    beside an image, and averages texts i and i + B / 2; here it is each text and the next one.
 
     Args:
         wrong_weight: cls, from 0, which has no wrong texts, to 1, which has no samples.

@@ -8,11 +8,11 @@ from lightning_gans.networks.biggan import BigGANGenerator as BigGANGenerator
 from lightning_gans.networks.biggan_deep import BigGANDeepDiscriminator as BigGANDeepDiscriminator
 from lightning_gans.networks.biggan_deep import BigGANDeepGenerator as BigGANDeepGenerator
 from lightning_gans.networks.catgan import CatGANDiscriminator as CatGANDiscriminator
+from lightning_gans.networks.char_cnn_rnn import CharCNNRNN as CharCNNRNN
 from lightning_gans.networks.completion import CompletionDiscriminator as CompletionDiscriminator
 from lightning_gans.networks.completion import CompletionGenerator as CompletionGenerator
 from lightning_gans.networks.cut import PatchProjection as PatchProjection
 from lightning_gans.networks.cyclegan import ResNetGenerator as ResNetGenerator
-from lightning_gans.networks.char_cnn_rnn import CharCNNRNN as CharCNNRNN
 from lightning_gans.networks.dcgan import DCGANDiscriminator as DCGANDiscriminator
 from lightning_gans.networks.dcgan import DCGANGenerator as DCGANGenerator
 from lightning_gans.networks.gran import GRANGenerator as GRANGenerator

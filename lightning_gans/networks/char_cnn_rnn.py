@@ -7,17 +7,18 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn.functional import one_hot, relu
 
-ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789-,;.!?:'\"/\\|_@#$%^&*~`+-=<>()[]{} "  # `-` twice, so that its later place counts
+# With `-` twice, of which the later place counts.
+ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789-,;.!?:'\"/\\|_@#$%^&*~`+-=<>()[]{} "
 PLACES = {letter: place for place, letter in enumerate(ALPHABET)}
 RECURRENT = ("gru", "relu")
 
 
 class CharCNNRNN(nn.Module):
-    """Convolutions over characters and a recurrent layer over what they find (Reed et al., 2016, https://arxiv.org/abs/1605.05395).
+    """Convolutions over characters, then a recurrent layer (Reed et al., 2016, https://arxiv.org/abs/1605.05395).
 
-    The encoder of GAN-INT-CLS and StackGAN: three convolutions, of which two are pooled, so that 201 characters become 18
-    steps; a recurrent layer; the mean of its states over time; a linear layer. As in the authors' code the first state of
-    the GRU is tanh(W x), which has no gates.
+    The encoder of GAN-INT-CLS and StackGAN: three convolutions, of which two are pooled, so that 201 characters become
+    18 steps; a recurrent layer; the mean of its states over time; a linear layer. As in the authors' code the first
+    state of the GRU is tanh(W x), which has no gates.
 
     Args:
         text_dim: Numbers of a text; 1024 in the paper.
@@ -51,11 +52,11 @@ class CharCNNRNN(nn.Module):
         """Returns texts of characters as `characters_of` numbers them, at least 48 of them."""
         known = one_hot(characters.clamp(min=0), len(ALPHABET)) * (characters >= 0)[:, :, None]
         seen = self.look(known.to(self.project.weight.dtype).transpose(1, 2)).transpose(1, 2)
-        state, total = None, 0
+        states: list[Tensor] = []
         for step in self.input(seen).unbind(1):
-            state = self.gated(step, state) if self.recurrent == "gru" else self.added(step, state)
-            total = total + state
-        return self.project(total / seen.shape[1])
+            state = states[-1] if states else None
+            states.append(self.gated(step, state) if self.recurrent == "gru" else self.added(step, state))
+        return self.project(torch.stack(states).mean(0))
 
     def added(self, step: Tensor, state: Tensor | None) -> Tensor:
         """Returns the next state of the layer with ReLU."""

@@ -129,9 +129,7 @@ class StackGANStage2Generator(nn.Module):
         super().__init__()
         first: StackGANGenerator = stage1  # type: ignore[assignment]
         if size < 2 * first.size or size % first.size or (size // first.size).bit_count() != 1:
-            raise ValueError(
-                f"`size` must be that of `stage1`, {first.size}, doubled at least once, got {size}."
-            )
+            raise ValueError(f"`size` must be that of `stage1`, {first.size}, doubled at least once, got {size}.")
         self.stage1 = Kept(stage1)
         self.size = size
         self.of_stage1 = first.latent_dim
