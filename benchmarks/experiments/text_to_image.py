@@ -6,8 +6,8 @@ RUNS is the folder for the runs: three trainings of `gan_int_cls_digits`. A run 
 again. What follows goes to `lightning-gans fit`.
 
 What the images show is read back and compared with their captions, of combinations of attributes that training shows
-and of those that it never does. Between two captions that differ in the digit alone, the classifier says how sure it is of
-the digit in an image drawn from the mean of their texts. Writes `results/text_to_image.json`,
+and of those that it never does. Between two captions that differ in the digit alone, the classifier says how sure it is
+of the digit in an image drawn from a text on the way from one to the other. Writes `results/text_to_image.json`,
 docs/images/gan_int_cls_digits.png (captions that training never shows, and six images of each) and
 docs/images/gan_int_cls_between.png (from one caption to another: the first row of each pair with texts between texts in
 training, the second without).

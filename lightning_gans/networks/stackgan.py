@@ -16,7 +16,7 @@ Image = Float[Tensor, "b c h w"]
 
 
 class ConditioningAugmentation(nn.Module):
-    """Draws conditions around a text, c = mean(t) + deviation(t) * noise (eq. 1), so that close texts have them in common.
+    """Draws conditions around a text, c = mean(t) + deviation(t) * noise (eq. 1), so that close texts share some.
 
     Mean and logarithm of the variance are two halves of a linear layer. In the authors' codes both pass a ReLU or leaky
     ReLU; that of the second code keeps the deviation above 1.

@@ -64,9 +64,9 @@ class TextGenerator(nn.Module):
 class TextDiscriminator(nn.Module):
     """The discriminator of GAN-INT-CLS and StackGAN: convolutions from an image, joined by its text at 4 x 4.
 
-    Each layer halves the size and doubles the channels, up to 4 x 4; maps of more than 8 times `width` channels are then
-    brought back to these. The text is compressed by a linear layer and stands at each place of the map. Batch norm, and
-    leaky ReLU of slope 0.2, which the code of Reed et al. leaves out after two of the layers.
+    Each layer halves the size and doubles the channels, up to 4 x 4; maps of more than 8 times `width` channels are
+    then brought back to these. The text is compressed by a linear layer and stands at each place of the map. Batch
+    norm, and leaky ReLU of slope 0.2, which the code of Reed et al. leaves out after two of the layers.
 
     Args:
         text_dim: Numbers of a text; 1024 in the papers.
