@@ -9,12 +9,12 @@ import torch
 from jaxtyping import Int64
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, DistributedSampler
 
 from lightning_gans.datamodules.batches import EvaluationBatches
 from lightning_gans.datamodules.data_module import TensorDataModule
 from lightning_gans.datamodules.pixel_cache import CachedImages
-from lightning_gans.datamodules.tensors import AskedTexts, TensorImages, TextImages
+from lightning_gans.datamodules.tensors import AskedTexts, InMemory, TensorImages, TextImages
 from lightning_gans.datamodules.text_encoders import CheckedEncoder, Encoder
 from lightning_gans.mechanics.resume import read
 
@@ -86,22 +86,21 @@ class TextDataModule(TensorDataModule):
     def setup(self, stage: str) -> None:
         if self.texts is None:
             super().setup(stage)
-        else:
-            self.ask(self.texts, stage)
-        if self.trainer is not None and self.trainer.ckpt_path is not None:
+            return
+        if stage != "predict":
+            raise ValueError(f"`text` is for `predict` alone, got {self.texts[0]!r} for `{stage}`: leave it out.")
+        self.asked = AskedTexts(self.encoding(self.texts), self.images_per_text, self.shape)
+        number = f"{len(self.texts)} text" + "s" * (len(self.texts) > 1)
+        self.summary = f"{type(self).__name__} asks for {len(self.asked):,} images of {number}."
+        rank_zero_info(self.summary)
+
+    def loader(self, images: InMemory, sampler: DistributedSampler) -> DataLoader:
+        if self.trainer is not None and self.trainer.ckpt_path is not None:  # by now it is restored
             # Lightning gives its state to a data module of the same class alone.
             for state in read(self.trainer.ckpt_path).values():
                 if isinstance(state, dict) and "encoder" in state:
                     self.encoding.check(state["encoder"])
-
-    def ask(self, texts: list[str], stage: str) -> None:
-        """Makes vectors of the texts that images are wanted of."""
-        if stage != "predict":
-            raise ValueError(f"`text` is for `predict` alone, got {texts[0]!r} for `{stage}`: leave it out.")
-        self.asked = AskedTexts(self.encoding(texts), self.images_per_text, self.shape)
-        number = f"{len(texts)} text" + "s" * (len(texts) > 1)
-        self.summary = f"{type(self).__name__} asks for {len(self.asked):,} images of {number}."
-        rank_zero_info(self.summary)
+        return super().loader(images, sampler)
 
     def predict_dataloader(self) -> DataLoader:
         if self.texts is None:
