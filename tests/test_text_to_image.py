@@ -281,6 +281,17 @@ def test_several_texts_of_an_image_are_judged_like_each_alone():
     assert TextDiscriminator(DIM, 3, size=16, width=4)(image, text[:, 0]).shape == (2,)
 
 
+def test_encoders_may_differ_in_the_lengths_of_their_vectors():
+    latent, image, text = torch.randn(2, 5), torch.randn(2, 3, 16, 16), torch.randn(2, DIM)
+    for network, given in (
+        (TextGenerator(DIM, 5, 3, size=16, width=2), latent),
+        (StackGANGenerator(DIM, 2, 3, size=16, width=2), latent),
+        (TextDiscriminator(DIM, 3, size=16, width=2), image),
+    ):
+        assert torch.allclose(network.eval()(given, text), network(given, 1000 * text), atol=1e-5)
+        assert network(given, 0 * text).isfinite().all()
+
+
 @pytest.mark.parametrize(
     "make", [TextGenerator, StackGANGenerator, lambda **kw: StackGANGenerator(**kw, residual=False)]
 )

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lightning_gans.networks.dcgan import initialize
-from lightning_gans.networks.text import Text, bottleneck, check_text, doublings_to
+from lightning_gans.networks.text import Text, bottleneck, doublings_to, scaled
 from lightning_gans.networks.translation import Repeat, Residual
 from lightning_gans.networks.wrappers.frozen import Kept
 
@@ -33,8 +33,7 @@ class ConditioningAugmentation(nn.Module):
 
     def distribution(self, text: Text) -> tuple[Float[Tensor, "b condition"], Float[Tensor, "b condition"]]:
         """Returns the mean, and the logarithm of the variance."""
-        check_text(text, self.text_dim)
-        mean, log_variance = self.layer(text).chunk(2, 1)
+        mean, log_variance = self.layer(scaled(text, self.text_dim)).chunk(2, 1)
         return mean, log_variance
 
     def forward(self, text: Text, noise: Float[Tensor, "b condition"]) -> Float[Tensor, "b condition"]:

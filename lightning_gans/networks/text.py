@@ -1,12 +1,13 @@
 """Networks from texts to images, and the parts that they share (Reed et al., 2016, https://arxiv.org/abs/1605.05396).
 
-Texts are embeddings (b, k), made of captions by any encoder.
+Texts are embeddings (b, k), made of captions by any encoder. Since encoders differ in the lengths of their vectors, a
+network first scales texts to a mean square of 1, and then compresses them.
 """
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import leaky_relu
+from torch.nn.functional import leaky_relu, rms_norm
 
 from lightning_gans.mechanics.precision import full_precision
 from lightning_gans.networks.checks import check_images
@@ -57,8 +58,8 @@ class TextGenerator(nn.Module):
         self.to(memory_format=torch.channels_last)
 
     def forward(self, latent: Float[Tensor, "b z"], text: Text) -> Float[Tensor, "b c h w"]:
-        check_text(text, self.text_dim)
-        return self.layers(torch.cat([latent, self.compress(text)], 1)[:, :, None, None])
+        condition = self.compress(scaled(text, self.text_dim))
+        return self.layers(torch.cat([latent, condition], 1)[:, :, None, None])
 
 
 class TextDiscriminator(nn.Module):
@@ -121,9 +122,8 @@ class TextDiscriminator(nn.Module):
         With `unconditional` it is (b, 2) or (b, n + 1), of which the last is that of the image alone.
         """
         check_images(image, self.channels, self.size)
-        check_text(text, self.text_dim)
         maps = self.look(image)
-        texts = text if text.ndim == 3 else text[:, None]
+        texts = scaled(text if text.ndim == 3 else text[:, None], self.text_dim)
         planes = leaky_relu(self.compress(texts.flatten(0, 1)), 0.2)[:, :, None, None].expand(-1, -1, 4, 4)
         joint = torch.cat([maps.repeat_interleave(texts.shape[1], 0), planes], 1)
         logits = self.judge(joint).view(texts.shape[:2])
@@ -156,10 +156,11 @@ def doublings_to(size: int) -> int:
     return doublings
 
 
-def check_text(text: Float[Tensor, "b ..."], text_dim: int) -> None:
-    """Refuses texts of another length than the network's."""
+def scaled(text: Float[Tensor, "b *n k"], text_dim: int) -> Float[Tensor, "b *n k"]:
+    """Returns texts with a mean square of 1, and refuses those of another length than the network's."""
     if text.shape[-1] != text_dim:
         raise ValueError(
             f"`text_dim` of network and texts must agree, got {text_dim} and texts of {text.shape[-1]} numbers: the "
             "data's encoder says how many it makes."
         )
+    return rms_norm(text, (text_dim,), eps=1e-12)
