@@ -281,6 +281,17 @@ def test_several_texts_of_an_image_are_judged_like_each_alone():
     assert TextDiscriminator(DIM, 3, size=16, width=4)(image, text[:, 0]).shape == (2,)
 
 
+def test_a_discriminator_refuses_other_images_and_texts():
+    judge = TextDiscriminator(DIM, 3, size=16, width=4)
+    for image, text, sentence in (
+        (torch.randn(2, 1, 16, 16), torch.randn(2, DIM), "`channels` of network and images must agree, got 3 and .* 1"),
+        (torch.randn(2, 3, 32, 32), torch.randn(2, DIM), "`size` of network and images must agree, got 16 and"),
+        (torch.randn(2, 3, 16, 16), torch.randn(2, 5), "`text_dim` of network and texts must agree, got 4 and"),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            judge(image, text)
+
+
 def test_encoders_may_differ_in_the_lengths_of_their_vectors():
     latent, image, text = torch.randn(2, 5), torch.randn(2, 3, 16, 16), torch.randn(2, DIM)
     for network, given in (

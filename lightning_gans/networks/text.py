@@ -125,7 +125,8 @@ class TextDiscriminator(nn.Module):
         maps = self.look(image)
         texts = scaled(text if text.ndim == 3 else text[:, None], self.text_dim)
         planes = leaky_relu(self.compress(texts.flatten(0, 1)), 0.2)[:, :, None, None].expand(-1, -1, 4, 4)
-        joint = torch.cat([maps.repeat_interleave(texts.shape[1], 0), planes], 1)
+        repeated = maps[:, None].expand(-1, texts.shape[1], -1, -1, -1).flatten(0, 1)
+        joint = torch.cat([repeated, planes], 1)
         logits = self.judge(joint).view(texts.shape[:2])
         if self.judge_alone is not None:
             return full_precision(torch.cat([logits, self.judge_alone(maps).flatten(1)], 1))
