@@ -482,15 +482,15 @@ def test_images_that_show_what_their_captions_say_are_found_seen_and_unseen_ones
         assert min(scores[name], scores[f"unseen_{name}"]) > 0.9
     assert 0.6 < min(scores["digit"], scores["unseen_digit"])
     for name, share in real.items():
-        assert (scores[name] + scores[f"unseen_{name}"]) / 2 == pytest.approx(share)
-    assert entry["protocol"]["chance"]["all"] == pytest.approx(1 / 30000) and entry["protocol"]["num_images"] == 120
+        assert (scores[name] + scores[f"unseen_{name}"]) / 2 == pytest.approx(share, abs=6e-4)
+    assert entry["protocol"]["chance"]["all"] == 3.33e-5 and entry["protocol"]["num_images"] == 120
 
 
 def test_images_of_other_captions_are_near_chance(tmp_path):
     entry = scored(tmp_path, 1, attributes=["digit", "paper"])
     assert [*entry["scores"]] == ["digit", "paper", "all", "unseen_digit", "unseen_paper", "unseen_all"]
     assert all(entry["scores"][name] < 0.3 for name in entry["scores"])
-    assert entry["protocol"]["chance"] == {"digit": 0.1, "paper": 0.1, "all": pytest.approx(0.01)}
+    assert entry["protocol"]["chance"] == {"digit": 0.1, "paper": 0.1, "all": 0.01}
 
 
 def test_what_captions_do_not_say_is_refused(tmp_path):

@@ -59,6 +59,7 @@ class CaptionAccuracy(Scorer):
 
     def score(self, stage: str, trainer: Any, pl_module: Any) -> Scored:
         rows = gather_rows(self._shown, trainer)
+        chance = {name: 1 / len(ATTRIBUTES[name]) for name in self.attributes}
         fake, real, unseen = rows[:, : len(NAMES)], rows[:, len(NAMES) : -1], rows[:, -1]
         groups = {"": ~unseen, "unseen_": unseen}
         scores = {
@@ -71,9 +72,8 @@ class CaptionAccuracy(Scorer):
             "reference": reference_of(trainer, stage),
             "num_images": len(rows),
             "images": "8 bits per channel",
-            "chance": {name: 1 / len(ATTRIBUTES[name]) for name in self.attributes}
-            | {"all": math.prod(1 / len(ATTRIBUTES[name]) for name in self.attributes)},
-            "real_images": self.shares(real),
+            "chance": in_short(chance | {"all": math.prod(chance.values())}),
+            "real_images": in_short(self.shares(real)),
         }
 
     def shares(self, right: Tensor) -> dict[str, float]:
@@ -81,3 +81,8 @@ class CaptionAccuracy(Scorer):
         columns = right[:, [NAMES.index(name) for name in self.attributes]].double()
         means = dict(zip(self.attributes, columns.mean(0).tolist(), strict=True))
         return means | {"all": columns.prod(1).mean().item()}
+
+
+def in_short(shares: dict[str, float]) -> dict[str, float]:
+    """Returns shares to three digits."""
+    return {name: float(f"{share:.3g}") for name, share in shares.items()}
