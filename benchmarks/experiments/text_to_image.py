@@ -2,15 +2,14 @@
 
     python -m benchmarks.experiments.text_to_image RUNS
 
-RUNS is the folder for the runs: three trainings of `gan_int_cls_digits`. A run that is there already is not trained
-again. What follows goes to `lightning-gans fit`.
+RUNS is the folder for the runs: three trainings of `gan_int_cls_digits`, or those that `--forms` names. A run that is
+there already is not trained again. What follows goes to `lightning-gans fit`.
 
 What the images show is read back and compared with their captions, of combinations of attributes that training shows
 and of those that it never does. Between two captions that differ in the digit alone, the classifier says how sure it is
 of the digit in an image drawn from a text on the way from one to the other. Writes `results/text_to_image.json`,
 docs/images/gan_int_cls_digits.png (captions that training never shows, and six images of each) and
-docs/images/gan_int_cls_between.png (from one caption to another: the first row of each pair with texts between texts in
-training, the second without).
+docs/images/gan_int_cls_between.png (from one caption to another, a row for each form).
 """
 
 import argparse
@@ -41,7 +40,7 @@ FORMS = {
 STEPS = (0.0, 0.25, 0.5, 0.75, 1.0)
 SURE = 0.9
 PAIRS = 500
-CAPTIONS, OF_EACH = 8, 6
+CAPTIONS, OF_EACH, SHOWN = 8, 6, 6
 
 
 def trained(runs: Path, recipe: str, name: str, *options: str) -> AdversarialModule:
@@ -113,11 +112,12 @@ def page(data: Any, module: AdversarialModule, rows: Tensor) -> Any:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", type=Path)
+    parser.add_argument("--forms", nargs="+", choices=FORMS, default=list(FORMS))
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--pictures", type=Path, default=PICTURES)
     args, options = parser.parse_known_args()
 
-    modules = {form: trained(args.runs, RECIPE, f"{RECIPE}_{form}", *own, *options) for form, own in FORMS.items()}
+    modules = {form: trained(args.runs, RECIPE, f"{RECIPE}_{form}", *FORMS[form], *options) for form in args.forms}
     data = data_of(RECIPE)
     data.setup("test")
     one, other = pairs_of(data)
@@ -126,17 +126,15 @@ def main() -> None:
     for form, module in modules.items():
         values[form] = accuracy(lambda text: drawn(module, text), data.evaluation)  # noqa: B023  called at once
         values[form]["between"], ways[form] = between(module, one, other)
-    values["real"] = values["gan_int_cls"].pop("real")
-    for form in ("without_wrong", "without_between"):
-        values[form].pop("real")
+    values["real"] = [values[form].pop("real") for form in args.forms][0]
     with torch.no_grad():
         image = data.evaluation[torch.arange(len(data.evaluation))][0]
         sure = DigitClassifier.pretrained()(found_digits(image).digit).softmax(1).amax(1)
     values["real"] |= {"confidence": sure.mean().item(), "valid": (sure > SURE).double().mean().item()}
     args.pictures.mkdir(parents=True, exist_ok=True)
     unseen = is_unseen(attributes_of(data.evaluation.label)).nonzero().flatten()
-    page(data, modules["gan_int_cls"], unseen[:CAPTIONS]).save(args.pictures / f"{RECIPE}.png", optimize=True)
-    rows = torch.stack([ways[form][:, :8] for form in ("gan_int_cls", "without_between")])  # form, step, pair
+    page(data, modules[args.forms[0]], unseen[:CAPTIONS]).save(args.pictures / f"{RECIPE}.png", optimize=True)
+    rows = torch.stack([ways[form][:, :SHOWN] for form in args.forms])  # form, step, pair
     save_grid(rows.permute(2, 0, 1, 3, 4, 5).flatten(0, 2), len(STEPS), args.pictures / "gan_int_cls_between.png")
     protocol = {
         "images": f"{data.reference}; a half of each kind, one image of each caption, which names every attribute",
@@ -146,7 +144,7 @@ def main() -> None:
         f"that the classifier gives a digit, and the share of images in which it is above {SURE}",
         "kimg": {form: module.images_seen / 1000 for form, module in modules.items()},
     }
-    write_record("text_to_image", values, protocol, modules["gan_int_cls"].seed, folder=args.results)
+    write_record("text_to_image", values, protocol, modules[args.forms[0]].seed, folder=args.results)
     print(json.dumps(values, indent=2))
 
 
