@@ -20,6 +20,7 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from benchmarks.recipes import data_of, train
@@ -38,7 +39,7 @@ FORMS = {
     "without_between": ["--model.interpolation_weight=0"],
 }
 STEPS = (0.0, 0.25, 0.5, 0.75, 1.0)
-SURE = 0.9
+SURE = 0.5
 PAIRS = 500
 CAPTIONS, OF_EACH, SHOWN = 8, 6, 6
 
@@ -101,12 +102,15 @@ def between(
     return values, frames
 
 
-def page(data: Any, module: AdversarialModule, rows: Tensor) -> Any:
+def page(data: Any, module: AdversarialModule, rows: Tensor) -> Image.Image:
     """Returns captions, and images of each."""
     texts = data.captions_of(rows)
     vectors = data.encoding(texts).repeat_interleave(OF_EACH, 0)
     images = drawn(module, vectors).split(OF_EACH)
-    return down([across([mosaic(some, OF_EACH), caption(text)]) for some, text in zip(images, texts, strict=True)])
+    lines = [caption(text) for text in texts]
+    size = max(line.width for line in lines), lines[0].height
+    lines = [ImageOps.pad(line, size, color="white", centering=(0, 0.5)) for line in lines]
+    return down([across([mosaic(some, OF_EACH), line]) for some, line in zip(images, lines, strict=True)])
 
 
 def main() -> None:
