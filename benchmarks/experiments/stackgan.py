@@ -34,7 +34,7 @@ from lightning_gans.metrics.features import as_8_bit
 FIRST, SECOND = "stackgan_digits_stage1", "stackgan_digits_stage2"
 ALONE = [
     *("--data.size=64", "--model.generator.init_args.size=64", "--model.generator.init_args.width=16"),
-    *("--model.discriminator.init_args.size=64", "--model.discriminator.init_args.width=16"),
+    *("--model.discriminator.discriminator.size=64", "--model.discriminator.discriminator.width=16"),
 ]
 CAPTIONS, SPREAD = 50, 16
 SHOWN = 10
