@@ -16,6 +16,7 @@ from lightning_gans.callbacks.pages.report import Report as Report
 from lightning_gans.callbacks.progress_bar import ProgressBar as ProgressBar
 from lightning_gans.callbacks.sample_grid import SampleGrid as SampleGrid
 from lightning_gans.callbacks.sample_writer import SampleWriter as SampleWriter
+from lightning_gans.callbacks.scores.caption_accuracy import CaptionAccuracy as CaptionAccuracy
 from lightning_gans.callbacks.scores.class_accuracy import ClassAccuracy as ClassAccuracy
 from lightning_gans.callbacks.scores.code_distance import CodeDistance as CodeDistance
 from lightning_gans.callbacks.scores.font_scores import FontScores as FontScores

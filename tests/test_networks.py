@@ -30,6 +30,8 @@ from lightning_gans.networks import (
     SAGANGenerator,
     SNGANDiscriminator,
     SNGANGenerator,
+    StackGANGenerator,
+    TextGenerator,
 )
 from lightning_gans.networks.catgan import GaussianNoise
 
@@ -63,6 +65,8 @@ OF_LATENTS = {
     "mlp": (lambda: MLPGenerator(6, 3, 28, 4), lambda x: ()),
     "sagan": (lambda: SAGANGenerator(6, 2, 3, 28, 2, 14), lambda x: (LABEL,)),
     "sngan": (lambda: SNGANGenerator(6, 2, 3, 28, 2), lambda x: (LABEL,)),
+    "stackgan": (lambda: StackGANGenerator(5, 4, 2, 3, 16, 2), lambda x: (torch.randn(3, 5),)),
+    "text": (lambda: TextGenerator(5, 6, 2, 3, 16, 2), lambda x: (torch.randn(3, 5),)),
 }
 # What torch's `use_deterministic_algorithms` refuses on CUDA in some version that the package works with, by name.
 REFUSED = re.compile(

@@ -68,6 +68,20 @@ def write_images(folder: Path, names: list[str], size: tuple[int, int]) -> None:
         Image.effect_noise(size, 10 * number).convert("RGB").save(folder / name)
 
 
+def write_birds(folder: Path, size: int) -> None:
+    """Writes birds of three kinds with captions, of which one is for evaluation, as CUB-200-2011 is unpacked."""
+    birds = [f"{kind:03}.Gull/{number}" for kind in (1, 2, 3) for number in range(2)]
+    write_images(folder / "CUB_200_2011" / "images", [f"{bird}.jpg" for bird in birds], (size, size))
+    captions = folder / "text_c10"
+    for bird in birds:
+        (captions / bird).parent.mkdir(parents=True, exist_ok=True)
+        (captions / f"{bird}.txt").write_text(f"a gull of number {bird}\na bird\n")
+    (folder / "testclasses.txt").write_text("003.Gull\n")
+    for name, value in (("images", "{}.jpg"), ("bounding_boxes", "1.0 1.0 9.0 9.0")):
+        lines = (f"{number} {value.format(bird)}\n" for number, bird in enumerate(birds, 1))
+        (folder / "CUB_200_2011" / f"{name}.txt").write_text("".join(lines))
+
+
 def with_files(recipe: dict, folder: Path) -> dict:
     """Returns the data of a recipe with files of their form in the folder, or any images where it is another one."""
     kind, data = recipe["data"]["class_path"], recipe["data"]["init_args"]
@@ -95,6 +109,9 @@ def with_files(recipe: dict, folder: Path) -> dict:
         split = data.get("evaluation_split", "val")
         write_images(folder, ["train/1.jpg", "train/2.jpg", f"{split}/1.jpg"], (2 * size, size))
         data = data | {"batch_size": 1}
+    elif kind == "CUBDataModule":
+        write_birds(folder, 32)
+        data = data | {"batch_size": 4}
     elif kind == "UnpairedFolderDataModule":
         write_images(folder, ["trainA/1.jpg", "trainB/1.jpg", "trainB/2.jpg", "testA/1.jpg", "testB/1.jpg"], (300, 256))
     else:
@@ -121,6 +138,9 @@ def test_a_recipe_whose_files_do_not_come_with_the_package_takes_two_steps_at_a_
 
 
 PARAMETERS = {  # of the authors' networks
+    "gan_int_cls_cub": (18_905_472, 4_030_080),
+    "stackgan_cub_stage1": (14_264_192, 4_029_824),
+    "stackgan_cub_stage2": (26_290_080, 48_603_520),  # without the first stage
     "cut_horse2zebra": (11_378_179 + 560_384, 2_764_737),
     "cyclegan_horse2zebra": (2 * 11_378_179, 2 * 2_764_737),
     "pgn_faces": (70_349_889, 70_889_922),

@@ -53,7 +53,10 @@ class Wider(Line):
 
 def test_what_cannot_be_started_from_is_said_in_a_sentence(fit, other, tmp_path):
     path = str(other[0])
-    with pytest.raises(FileNotFoundError, match="`checkpoint` of `StartFrom` must be a file, and .*none.ckpt is none."):
+    with pytest.raises(
+        FileNotFoundError,
+        match="`checkpoint` of `StartFrom` must be a file, or a folder of runs, and .*none.ckpt is none.",
+    ):
         fit(tiny(), 0, callbacks=[StartFrom(str(tmp_path / "none.ckpt"))])
     with pytest.raises(ValueError, match=r"got encoder: .*ckpt holds discriminator, generator, generator_ema\.$"):
         fit(tiny(), 0, callbacks=[StartFrom(path, "encoder")])

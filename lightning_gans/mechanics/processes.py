@@ -19,12 +19,13 @@ LARGE = 2**20  # bytes from which a tensor travels alone, and uncopied: copying 
 def leave_to_the_loop(module: nn.Module, strategy: Any) -> None:
     """Keeps DDP from making buckets for gradients and from sending buffers, since the loop sends what has to be sent.
 
-    DDP wants one parameter at least: it gets the smallest. Lazy ones it refuses itself.
+    DDP wants one parameter at least: it gets the smallest vector if there is one, since it cannot send 1 x 1 kernels in
+    channels_last. Lazy ones it refuses itself.
     """
     if not isinstance(strategy, DDPStrategy):
         return
     known = {name: p for name, p in module.named_parameters() if not isinstance(p, nn.UninitializedParameter)}
-    sizes = {name: p.numel() for name, p in known.items() if p.requires_grad}
+    sizes = {name: (p.dim() > 1, p.numel()) for name, p in known.items() if p.requires_grad}
     smallest = min(sizes, key=lambda name: sizes[name], default=None)
     names = [*known, *(name for name, _ in module.named_buffers())]
     module._ddp_params_and_buffers_to_ignore = [name for name in names if name != smallest]  # type: ignore[assignment]

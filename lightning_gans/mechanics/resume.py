@@ -40,12 +40,31 @@ def locate(path: str, trainer: Any) -> str:
     if path not in WORDS:
         raise FileNotFoundError(f"The checkpoint {path} does not exist: give a path, `last` or `best`.")
     folder = runs_folder(trainer)
-    for run in sorted(folder.glob("version_*"), key=version, reverse=True):
+    for run in newest_runs(folder):
         if found := (last_of if path == "last" else best_of)(run / "checkpoints"):
             return str(found)
     raise FileNotFoundError(
         f"`--ckpt_path {path}` finds no such checkpoint in {folder / 'version_*' / 'checkpoints'}: give its path."
     )
+
+
+def newest(path: str) -> Path | None:
+    """Returns a checkpoint's file, or the newest checkpoint of a folder, if any.
+
+    Args:
+        path: The file, or the folder of checkpoints, of a run, or of the runs of a recipe, the newest of which that has
+            a checkpoint then counts.
+    """
+    folder = Path(path)
+    if folder.is_file():
+        return folder
+    places = [folder, folder / "checkpoints", *(run / "checkpoints" for run in newest_runs(folder))]
+    return next((found for place in places if (found := last_of(place))), None)
+
+
+def newest_runs(folder: Path) -> list[Path]:
+    """Returns the runs of a recipe, the newest first."""
+    return sorted(folder.glob("version_*"), key=version, reverse=True)
 
 
 def runs_folder(trainer: Any) -> Path:

@@ -7,6 +7,7 @@ from lightning_gans.models.cut import CUT as CUT
 from lightning_gans.models.cyclegan import CycleGAN as CycleGAN
 from lightning_gans.models.face_completion import FaceCompletion as FaceCompletion
 from lightning_gans.models.gan import GAN as GAN
+from lightning_gans.models.gan_int_cls import GANINTCLS as GANINTCLS
 from lightning_gans.models.infogan import InfoGAN as InfoGAN
 from lightning_gans.models.lapgan import LAPGAN as LAPGAN
 from lightning_gans.models.progan import ProGAN as ProGAN
@@ -15,6 +16,7 @@ from lightning_gans.models.relativistic_gan import RelativisticGAN as Relativist
 from lightning_gans.models.restoration import PGN as PGN
 from lightning_gans.models.restoration import Pix2Pix as Pix2Pix
 from lightning_gans.models.restoration import Restoration as Restoration
+from lightning_gans.models.stackgan import StackGAN as StackGAN
 from lightning_gans.models.stargan import StarGAN as StarGAN
 from lightning_gans.models.stylegan import StyleGAN as StyleGAN
 from lightning_gans.models.stylegan2 import StyleGAN2 as StyleGAN2

@@ -10,6 +10,7 @@ from lightning_gans.networks.biggan import BigGANGenerator as BigGANGenerator
 from lightning_gans.networks.biggan_deep import BigGANDeepDiscriminator as BigGANDeepDiscriminator
 from lightning_gans.networks.biggan_deep import BigGANDeepGenerator as BigGANDeepGenerator
 from lightning_gans.networks.catgan import CatGANDiscriminator as CatGANDiscriminator
+from lightning_gans.networks.char_cnn_rnn import CharCNNRNN as CharCNNRNN
 from lightning_gans.networks.completion import CompletionDiscriminator as CompletionDiscriminator
 from lightning_gans.networks.completion import CompletionGenerator as CompletionGenerator
 from lightning_gans.networks.cut import PatchProjection as PatchProjection
@@ -40,6 +41,9 @@ from lightning_gans.networks.sngan import SNGANDiscriminator as SNGANDiscriminat
 from lightning_gans.networks.sngan import SNGANGenerator as SNGANGenerator
 from lightning_gans.networks.srgan import SRGANDiscriminator as SRGANDiscriminator
 from lightning_gans.networks.srgan import SRGANGenerator as SRGANGenerator
+from lightning_gans.networks.stackgan import ConditioningAugmentation as ConditioningAugmentation
+from lightning_gans.networks.stackgan import StackGANGenerator as StackGANGenerator
+from lightning_gans.networks.stackgan import StackGANStage2Generator as StackGANStage2Generator
 from lightning_gans.networks.stargan import StarGANDiscriminator as StarGANDiscriminator
 from lightning_gans.networks.stargan import StarGANGenerator as StarGANGenerator
 from lightning_gans.networks.style_transfer import StyleTransferGenerator as StyleTransferGenerator
@@ -47,11 +51,14 @@ from lightning_gans.networks.stylegan import StyleGANDiscriminator as StyleGANDi
 from lightning_gans.networks.stylegan import StyleGANGenerator as StyleGANGenerator
 from lightning_gans.networks.stylegan2 import StyleGAN2Discriminator as StyleGAN2Discriminator
 from lightning_gans.networks.stylegan2 import StyleGAN2Generator as StyleGAN2Generator
+from lightning_gans.networks.text import TextDiscriminator as TextDiscriminator
+from lightning_gans.networks.text import TextGenerator as TextGenerator
 from lightning_gans.networks.wrappers.augment import Augment as Augment
 from lightning_gans.networks.wrappers.conditional import LabelledDiscriminator as LabelledDiscriminator
 from lightning_gans.networks.wrappers.conditional import LabelledGenerator as LabelledGenerator
 from lightning_gans.networks.wrappers.diff_augment import DiffAugment as DiffAugment
 from lightning_gans.networks.wrappers.frozen import Frozen as Frozen
+from lightning_gans.networks.wrappers.frozen import Kept as Kept
 from lightning_gans.networks.wrappers.instance_noise import InstanceNoise as InstanceNoise
 from lightning_gans.networks.wrappers.minibatch_discrimination import MinibatchDiscrimination as MinibatchDiscrimination
 from lightning_gans.networks.wrappers.spectral import SpectrallyNormalized as SpectrallyNormalized

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 
@@ -33,3 +34,27 @@ class Frozen(nn.Module):
         super()._apply(fn, recurse)
         self.network._apply(fn, recurse)
         return self
+
+
+class Kept(Frozen):
+    """Hides a network like `Frozen`, and keeps its weights in checkpoints, as of a network that another run trained.
+
+    In the state dict they are one row of numbers, which nobody trains or averages.
+
+    Args:
+        network: Called with what this is called with.
+    """
+
+    def get_extra_state(self) -> Tensor:
+        return torch.cat([value.detach().flatten() for value in self.network.state_dict().values()])
+
+    def set_extra_state(self, state: Tensor) -> None:
+        own = self.network.state_dict()
+        sizes = [value.numel() for value in own.values()]
+        if state.numel() != sum(sizes):
+            raise ValueError(
+                f"The checkpoint's hidden network has {state.numel():,} numbers and this one {sum(sizes):,}: give the "
+                "network that it was trained with."
+            )
+        for value, part in zip(own.values(), state.split(sizes), strict=True):
+            value.copy_(part.view_as(value))
