@@ -67,7 +67,7 @@ class TurningFacesDataModule(TensorDataModule):
     vertical axis from an angle of up to 90 degrees to either side by up to 30 degrees from frame to frame. The paper's
     heads are those of FaceGen, 4,000 to train with and 200 to test with at 150 pixels. These are others, with light and
     background that vary too, and scores on them are not scores on the paper's. Each clip is a function of `data_seed`
-    and its number, and no head is evaluated on that was trained on. They are drawn once, about 20 clips in a second at
+    and its number, and no head is evaluated on that was trained on. They are drawn once, about 30 clips in a second at
     64 pixels, and then lie in a file that every process and every later run maps into its memory.
 
     Args:
