@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from lightning_gans.callbacks.pictures import can_be_shown, to_uint8
-from lightning_gans.callbacks.run_folder import results_folder
+from lightning_gans.callbacks.run_folder import refuse_taken, results_folder
 from lightning_gans.datamodules.own_images import OwnImagesDataModule
 from lightning_gans.mechanics.files import atomic_write
 from lightning_gans.mechanics.given import Given, Place
@@ -41,9 +41,7 @@ class ImageWriter(Callback):
         run_folder = results_folder(trainer)  # a broadcast
         self._folder = run_folder / "images" if self.folder is None else Path(self.folder)
         self._unfinished: dict[str, tuple[UInt8[np.ndarray, "h w c"], int]] = {}  # and the pixels that are missing
-        if taken := [path for path in map(self.path, data.names) if path.exists()]:
-            more = f", and so do {len(taken) - 1} others" if len(taken) > 1 else ""
-            raise FileExistsError(f"`{taken[0]}` exists already{more}: move it away, or give another `folder`.")
+        refuse_taken([*map(self.path, data.names)])
         plural = "image goes" if len(data.names) == 1 else "images go"
         pl_module.print(f"{len(data.names):,} {plural} to {self._folder}")
 

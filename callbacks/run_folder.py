@@ -26,3 +26,10 @@ def save_picture(picture: Image.Image, name: str, trainer: Any) -> None:
     if writes(trainer):
         folder.mkdir(parents=True, exist_ok=True)
         picture.save(folder / f"{name}.png")
+
+
+def refuse_taken(paths: list[Path]) -> None:
+    """Refuses files to write, if one of them is there already."""
+    if taken := [path for path in paths if path.exists()]:
+        more = f", and so do {len(taken) - 1} others" if len(taken) > 1 else ""
+        raise FileExistsError(f"`{taken[0]}` exists already{more}: move it away, or give another `folder`.")

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from lightning_gans.callbacks.pictures import across, caption, down, mosaic
-from lightning_gans.callbacks.run_folder import results_folder
+from lightning_gans.callbacks.run_folder import refuse_taken, results_folder
 from lightning_gans.datamodules.own_sequences import OwnSequencesDataModule
 from lightning_gans.mechanics.files import atomic_write
 from lightning_gans.mechanics.given import Given
@@ -43,10 +43,7 @@ class SequenceWriter(Callback):
             )
         run_folder = results_folder(trainer)  # a broadcast
         self._folder = run_folder / "sequences" if self.folder is None else Path(self.folder)
-        paths = [self._folder / f"{name}{ending}" for name in data.names for ending in (".png", ".gif")]
-        if taken := [path for path in paths if path.exists()]:
-            more = f", and so do {len(taken) - 1} others" if len(taken) > 1 else ""
-            raise FileExistsError(f"`{taken[0]}` exists already{more}: move it away, or give another `folder`.")
+        refuse_taken([self._folder / f"{name}{ending}" for name in data.names for ending in (".png", ".gif")])
         plural = "sequence goes" if len(data.names) == 1 else "sequences go"
         pl_module.print(f"{len(data.names):,} {plural} to {self._folder}")
 

@@ -137,7 +137,7 @@ class Sheet(IterableDataset):
 
 
 class Nothing(IterableDataset):
-    """What processes draw that are not asked."""
+    """An empty data set, for processes that have no sheet to draw."""
 
     def __len__(self) -> int:
         return 0

@@ -1,4 +1,4 @@
-"""What a linear model reads of images in their latents, and in their styles."""
+"""Linear models that read class and attributes of images from latents and styles."""
 
 from collections.abc import Callable, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""What the noise of each layer does to images."""
+"""Images with the noise of all layers, of none and of one."""
 
 from collections.abc import Iterable
 from typing import Any

@@ -10,12 +10,11 @@ from lightning_gans.models.gan import GAN as GAN
 from lightning_gans.models.gan_int_cls import GANINTCLS as GANINTCLS
 from lightning_gans.models.infogan import InfoGAN as InfoGAN
 from lightning_gans.models.lapgan import LAPGAN as LAPGAN
+from lightning_gans.models.pgn import PGN as PGN
+from lightning_gans.models.pix2pix import Pix2Pix as Pix2Pix
 from lightning_gans.models.progan import ProGAN as ProGAN
 from lightning_gans.models.r3gan import R3GAN as R3GAN
 from lightning_gans.models.relativistic_gan import RelativisticGAN as RelativisticGAN
-from lightning_gans.models.restoration import PGN as PGN
-from lightning_gans.models.restoration import Pix2Pix as Pix2Pix
-from lightning_gans.models.restoration import Restoration as Restoration
 from lightning_gans.models.stackgan import StackGAN as StackGAN
 from lightning_gans.models.stargan import StarGAN as StarGAN
 from lightning_gans.models.stylegan import StyleGAN as StyleGAN
@@ -23,3 +22,4 @@ from lightning_gans.models.stylegan2 import StyleGAN2 as StyleGAN2
 from lightning_gans.models.unrolled_gan import UnrolledGAN as UnrolledGAN
 from lightning_gans.models.wgan import WGAN as WGAN
 from lightning_gans.models.wgan_gp import WGANGP as WGANGP
+from lightning_gans.restoration import Restoration as Restoration
