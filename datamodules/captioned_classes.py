@@ -26,7 +26,7 @@ from lightning_gans.datamodules.pixel_cache import (
 )
 from lightning_gans.datamodules.tensors import TensorImages, TextImages
 from lightning_gans.datamodules.text import Described, TextDataModule
-from lightning_gans.datamodules.text_encoders import CheckedEncoder, Encoder
+from lightning_gans.datamodules.text_encoders import CheckedEncoder, Encoder, HashedWords
 
 FILENAMES, VECTORS, CLASSES = "filenames.pickle", "char-CNN-RNN-embeddings.pickle", "class_info.pickle"
 SIDES = (76, 304)  # of the images in StackGAN's pickles
@@ -87,32 +87,39 @@ class CaptionedClassesDataModule(TextDataModule):
     """Base of the data modules of photographs in classes with captions, evaluated on classes that are never trained on.
 
     Args:
-        folder: The folder that holds all files.
+        folder: The folder that holds the images and the captions.
         size: Height and width in pixels.
-        resize: Height and width that images are cropped from; None takes 76/64 of `size`.
+        resize: Height and width that images are cropped from; null takes 76/64 of `size`, as StackGAN does.
         flip: Mirrors half of the training images.
-        captions: Folder of the captions.
-        pickles: Takes vectors, classes and split from StackGAN's pickles.
-        encoder: What makes vectors of texts.
+        captions: Folder of the captions; null finds `text_c10` or `text` in `folder`.
+        pickles: Takes vectors, kinds and split from StackGAN's pickles in `train` and `test`, and encodes no captions.
+            If the photographs are not there, their images come from `76images.pickle` or `304images.pickle`. Nothing
+            in a pickle is executed.
+        encoder: What makes vectors of texts: `HashedWords`, another class with its arguments, or the dotted path of a
+            function from a list of n texts to (n, k) floats.
         batch_size: Images per batch and process.
-        text: What `predict` draws images of.
-        images_per_text: Images that it draws of each text.
-        cache: Folder for images and vectors.
+        text: One text or several that `predict` draws images of, instead of one for each evaluation image.
+        images_per_text: Images that it draws of each.
+        cache: Folder for decoded images and vectors; `default` is `lightning-gans` in the user's folder for caches,
+            null makes them anew in each run.
     """
+
+    evaluated_on: str
+    """Names the evaluation images, for the protocol of a score."""
 
     def __init__(
         self,
         folder: str,
-        size: int,
-        resize: int | None,
-        flip: bool,
-        captions: str | None,
-        pickles: bool,
-        encoder: Encoder,
-        batch_size: int,
-        text: str | list[str] | None,
-        images_per_text: int,
-        cache: str | None,
+        size: int = 64,
+        resize: int | None = None,
+        flip: bool = True,
+        captions: str | None = None,
+        pickles: bool = False,
+        encoder: Encoder = HashedWords(),
+        batch_size: int = 64,
+        text: str | list[str] | None = None,
+        images_per_text: int = 16,
+        cache: str | None = "default",
     ):
         super().__init__(batch_size, encoder, (3, size, size), text, images_per_text, cache)
         if size < 1:
@@ -124,6 +131,7 @@ class CaptionedClassesDataModule(TextDataModule):
                 f"`text` needs an encoder, and `pickles` gives vectors alone, got {text!r}: use an encoder."
             )
         self.folder = self.origin = folder
+        self.reference = f"{self.evaluated_on} at {size}x{size}"
         self.root = Path(folder).resolve()
         self.size = size
         self.resize = round(size * 76 / 64) if resize is None else resize

@@ -5,7 +5,6 @@ from pathlib import Path
 from lightning_gans.datamodules.caption_files import read_text
 from lightning_gans.datamodules.captioned_classes import CaptionedClassesDataModule, Item, SquaredDecoding
 from lightning_gans.datamodules.decoding import Decoding
-from lightning_gans.datamodules.text_encoders import Encoder, HashedWords
 
 SHARE = 0.75  # of the longer side of a bird's box, which a crop reaches to each side of its middle
 
@@ -23,43 +22,9 @@ class CUBDataModule(CaptionedClassesDataModule):
     Batches are `(image, text, label)`: images (b, 3, size, size) in [-1, 1], the vectors (b, 10, k) of their captions,
     and the kind, of which those to train on come first. In each epoch another square of `size` pixels is cut out of
     `resize` pixels, and half of the images are mirrored. Evaluation has the square in the centre and the first caption.
-
-    Args:
-        folder: The folder that holds `CUB_200_2011` and the captions.
-        size: Height and width in pixels.
-        resize: Height and width that images are cropped from; null takes 76/64 of `size`, as StackGAN does.
-        flip: Mirrors half of the training images.
-        captions: Folder of the captions; null finds `text_c10` or `text` in `folder`.
-        pickles: Takes vectors, kinds and split from StackGAN's pickles in `train` and `test`, and encodes no captions.
-            If the photographs are not there, their images come from `76images.pickle` or `304images.pickle`. Nothing
-            in a pickle is executed.
-        encoder: What makes vectors of texts: `HashedWords`, another class with its arguments, or the dotted path of a
-            function from a list of n texts to (n, k) floats.
-        batch_size: Images per batch and process.
-        text: One text or several that `predict` draws images of, instead of one for each evaluation image.
-        images_per_text: Images that it draws of each.
-        cache: Folder for decoded images and vectors; `default` is `lightning-gans` in the user's folder for caches,
-            null makes them anew in each run.
     """
 
-    def __init__(
-        self,
-        folder: str,
-        size: int = 64,
-        resize: int | None = None,
-        flip: bool = True,
-        captions: str | None = None,
-        pickles: bool = False,
-        encoder: Encoder = HashedWords(),
-        batch_size: int = 64,
-        text: str | list[str] | None = None,
-        images_per_text: int = 16,
-        cache: str | None = "default",
-    ):
-        super().__init__(
-            folder, size, resize, flip, captions, pickles, encoder, batch_size, text, images_per_text, cache
-        )
-        self.reference = f"CUB-200-2011, 50 test classes, cut to their boxes at {size}x{size}"
+    evaluated_on = "CUB-200-2011, 50 test classes, cut to their boxes"
 
     @property
     def birds(self) -> Path:
